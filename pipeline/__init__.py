@@ -1,0 +1,12 @@
+"""Science: arrays in, arrays out. Never imports datajoint.
+
+params, recording    values and arrays with units
+nwb                  files to recordings
+anatomy              region ontologies, label schemes, matching
+preprocessing        filter chain, binning, windows, splits
+nn, models           shared blocks; one file per model family, one registry
+training             the one training loop, batches, checkpoints
+evaluation           metrics, probes, silhouettes, controls
+analyses             spectra, probe-aware smoothing, figures, the report
+synthetic            a laboratory of simulated recordings
+"""
