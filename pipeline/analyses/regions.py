@@ -1,0 +1,227 @@
+"""From a class probability per (window, channel) to one region, or "unknown", per channel."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, Integer
+from pydantic import Field
+
+from ..params import Params
+
+UNKNOWN = "unknown"
+_FLOOR = 1e-6  # a probability of exactly 0 must not veto all other windows of its channel
+
+
+class PostprocessParams(Params):
+    """How the windows and the neighbours of a channel are put together."""
+
+    temporal: Literal["mean", "log_mean"] = Field(
+        "mean", description="average over a channel's windows: arithmetic, or of log probability"
+    )
+    spatial: Literal["none", "mode", "gaussian"] = Field(
+        "none", description="smoothing along the shank: none, majority label, or weighted mean"
+    )
+    neighbours: int = Field(2, ge=1, description="channels either side that vote in 'mode'")
+    spread_um: float = Field(60.0, gt=0, description="width of 'gaussian' along depth (µm)")
+    prior: Literal["none", "training", "flat"] = Field(
+        "none", description="multiply by the training class frequencies, or divide by them"
+    )
+    temperature: float = Field(1.0, gt=0, description="log probabilities are divided by it first")
+    unknown_below: float = Field(0.5, ge=0, le=1, description="least confidence of an answer")
+    min_windows: int = Field(1, ge=1, description="fewest windows of an answer")
+    unknown_beyond: float = Field(
+        1.0, ge=0, le=1, description="highest domain quantile of an answer; 1 never refuses"
+    )
+
+
+def channel_predictions(
+    proba: Float[np.ndarray, "row class"],
+    window_idx: Integer[np.ndarray, " row"],
+    channel_idx: Integer[np.ndarray, " row"],
+    classes: Sequence[str],
+    channels: pd.DataFrame,
+    params: PostprocessParams,
+    *,
+    training_prior: Float[np.ndarray, " class"] | None = None,
+    domain_quantile: Float[np.ndarray, " channel"] | None = None,
+) -> pd.DataFrame:
+    """One line per channel: its region, how sure, and why not where the answer is "unknown".
+
+    Parameters
+    ----------
+    proba
+        Class probabilities of one (window, channel); a row with NaN is left out.
+    window_idx, channel_idx
+        Which window and which row of `channels` a row of `proba` belongs to.
+    classes
+        Names of the columns of `proba`.
+    channels
+        One row per channel. Used if there: ``probe``, ``shank``, ``depth_um`` (µm).
+    training_prior
+        Class frequencies in training; needed when ``params.prior`` is not "none".
+    domain_quantile
+        Per channel, the share of training channels nearer to the training domain than it.
+
+    Returns
+    -------
+    DataFrame
+        ``row`` (in `channels`), ``region``, ``best`` (leading class even when unknown),
+        ``confidence`` (probability of ``best``; NaN without windows), ``votes`` (windows whose own
+        leading class is ``best``), ``n_windows``, ``p_<class>``, ``reason`` (None when answered).
+
+    Raises
+    ------
+    ValueError
+        If rows are not probabilities of these classes and channels, or a prior is missing.
+
+    Source: He et al. 2025 (Lfp2Vec): mean over windows, then the mode over two neighbours either
+    side. Their hand-set class weights are left out: they were chosen on scored data.
+    """
+    _check(proba, window_idx, channel_idx, classes, channels, params, training_prior)
+    usable = np.isfinite(proba).all(axis=1)
+    rows, owner = proba[usable].astype(np.float64), channel_idx[usable].astype(np.int64)
+    rows = _weigh(rows, params, training_prior)
+    mean, n_windows = average_windows(rows, owner, len(channels), temporal=params.temporal)
+    order = shank_order(channels)
+    if params.spatial == "gaussian":
+        mean = smooth_along_depth(mean, channels, order, spread_um=params.spread_um)
+    best = np.where(n_windows > 0, np.nan_to_num(mean, nan=-1.0).argmax(axis=1), -1)
+    if params.spatial == "mode":
+        best = vote_with_neighbours(best, mean, order, neighbours=params.neighbours)
+    confidence = np.where(best >= 0, mean[np.arange(len(mean)), best], np.nan)
+    votes = np.bincount(owner, rows.argmax(axis=1) == best[owner], len(channels)).astype(np.int64)
+    names = np.array([*classes, UNKNOWN], dtype=object)
+    table = pd.DataFrame({"row": np.arange(len(channels)), "region": names[best]})
+    table["best"] = pd.Series(np.where(best >= 0, names[best], None), dtype=object)
+    table["confidence"], table["votes"], table["n_windows"] = confidence, votes, n_windows
+    table[[f"p_{name}" for name in classes]] = mean
+    reasons = _reasons(confidence, n_windows, domain_quantile, params)
+    table["reason"] = pd.Series(reasons, dtype=object)
+    table.loc[table["reason"].notna(), "region"] = UNKNOWN
+    return table
+
+
+def average_windows(
+    proba: Float[np.ndarray, "row class"],
+    owner: Int[np.ndarray, " row"],
+    n_channels: int,
+    *,
+    temporal: Literal["mean", "log_mean"] = "mean",
+) -> tuple[Float[np.ndarray, "channel class"], Int[np.ndarray, " channel"]]:
+    """Mean probability of each channel over its windows (NaN without any), and their number.
+
+    The mean of log probabilities is the geometric mean brought back to a sum of one; for a model
+    that gives logits it equals averaging those.
+    """
+    values = np.log(np.maximum(proba, _FLOOR)) if temporal == "log_mean" else proba
+    total = np.zeros((n_channels, proba.shape[1]))
+    np.add.at(total, owner, values)
+    count = np.bincount(owner, minlength=n_channels).astype(np.int64)
+    mean = np.full_like(total, np.nan)
+    np.divide(total, count[:, None], out=mean, where=count[:, None] > 0)
+    return (_normalise(np.exp(mean)) if temporal == "log_mean" else mean), count
+
+
+def shank_order(channels: pd.DataFrame) -> list[Int[np.ndarray, " channel"]]:
+    """Rows of each shank of each probe, from the tip up; in file order where depth is unknown."""
+    columns = [name for name in ("probe", "shank") if name in channels]
+    rows = channels.reset_index(drop=True)
+    groups = rows.groupby(columns, dropna=False, sort=False) if columns else [(None, rows)]
+    ordered = []
+    for _, group in groups:
+        depth = pd.to_numeric(group.get("depth_um", pd.Series(np.nan, group.index)))
+        known = depth.notna().all()
+        ordered.append((depth.sort_values(kind="stable") if known else group).index.to_numpy())
+    return ordered
+
+
+def vote_with_neighbours(
+    best: Int[np.ndarray, " channel"],
+    mean: Float[np.ndarray, "channel class"],
+    order: list[Int[np.ndarray, " shank"]],
+    *,
+    neighbours: int = 2,
+) -> Int[np.ndarray, " channel"]:
+    """Most frequent class among a channel and its neighbours on the same shank.
+
+    Channels without a class (-1) neither vote nor receive one. A tie goes to the class that the
+    channel itself finds most probable.
+    """
+    voted = best.copy()
+    for rows in order:
+        rows = rows[best[rows] >= 0]
+        for place, row in enumerate(rows):
+            near = rows[max(0, place - neighbours) : place + neighbours + 1]
+            count = np.bincount(best[near], minlength=mean.shape[1])
+            voted[row] = np.where(count == count.max(), mean[row], -1.0).argmax()
+    return voted
+
+
+def smooth_along_depth(
+    mean: Float[np.ndarray, "channel class"],
+    channels: pd.DataFrame,
+    order: list[Int[np.ndarray, " shank"]],
+    *,
+    spread_um: float,
+) -> Float[np.ndarray, "channel class"]:
+    """Gaussian-weighted mean of the probabilities over depth, within each shank.
+
+    A shank with a channel of unknown depth is left as it is.
+    """
+    smooth = mean.copy()
+    depth = pd.to_numeric(channels["depth_um"]).to_numpy(float) if "depth_um" in channels else None
+    for rows in order if depth is not None else []:
+        rows = rows[np.isfinite(mean[rows]).all(axis=1)]
+        if len(rows) and np.isfinite(depth[rows]).all():
+            weight = np.exp(-0.5 * ((depth[rows, None] - depth[rows]) / spread_um) ** 2)
+            smooth[rows] = weight @ mean[rows] / weight.sum(axis=1, keepdims=True)
+    return smooth
+
+
+def _weigh(rows: np.ndarray, params: PostprocessParams, prior: np.ndarray | None) -> np.ndarray:
+    log = np.log(np.maximum(rows, _FLOOR)) / params.temperature
+    if params.prior != "none" and prior is not None:
+        weight = np.log(np.maximum(prior / prior.sum(), _FLOOR))
+        log = log + (weight if params.prior == "training" else -weight)
+    return _normalise(np.exp(log)) if params.temperature != 1 or params.prior != "none" else rows
+
+
+def _normalise(values: np.ndarray) -> np.ndarray:
+    return values / values.sum(axis=1, keepdims=True)
+
+
+def _reasons(confidence, n_windows, quantile, params: PostprocessParams) -> list[str | None]:
+    beyond = np.zeros(len(confidence)) if quantile is None else quantile
+    reasons: list[str | None] = []
+    for sure, count, far in zip(confidence, n_windows, beyond, strict=True):
+        if count < params.min_windows:
+            reasons.append(f"{count} usable windows, {params.min_windows} needed")
+        elif far > params.unknown_beyond:
+            reasons.append(f"spectrum farther from training than {far:.0%} of training channels")
+        elif sure < params.unknown_below:
+            reasons.append(f"confidence {sure:.2f} below {params.unknown_below:g}")
+        else:
+            reasons.append(None)
+    return reasons
+
+
+def _check(proba, window_idx, channel_idx, classes, channels, params, prior) -> None:
+    if proba.shape[1] != len(classes):
+        raise ValueError(f"{proba.shape[1]} columns of probability for {len(classes)} classes")
+    if not len(proba) == len(window_idx) == len(channel_idx):
+        raise ValueError(
+            f"{len(proba)} rows of probability, {len(window_idx)} window and "
+            f"{len(channel_idx)} channel indices; give one of each per row"
+        )
+    if len(proba) and not 0 <= channel_idx.min() <= channel_idx.max() < len(channels):
+        raise ValueError(
+            f"channel indices {channel_idx.min()} to {channel_idx.max()} "
+            f"for a table of {len(channels)} channels"
+        )
+    total = proba[np.isfinite(proba).all(axis=1)].sum(axis=1)
+    if len(total) and (np.abs(total - 1).max() > 1e-3 or np.nanmin(proba) < 0):
+        raise ValueError("rows are not probabilities (they must be >= 0 and sum to 1): use softmax")
+    if params.prior != "none" and prior is None:
+        raise ValueError(f"prior {params.prior!r} needs training_prior, the class frequencies")

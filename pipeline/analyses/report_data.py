@@ -1,0 +1,139 @@
+"""What a study report is made of: plain values that tables and notebooks fill in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+SCORE_COLUMNS = (
+    "study", "model", "split", "fold", "seed", "level", "scheme", "metric", "value", "chance",
+    "n", "low", "high", "published", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one number a study is about.
+
+    ``value`` is None where it is undefined; ``reason`` then says why. ``interval`` names how
+    ``low`` and ``high`` were made.
+    """
+
+    metric: str
+    level: str
+    value: float | None
+    chance: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n_subjects: int = 0
+    n_channels: int = 0
+    model: str = ""
+    interval: str = "95 % interval, resampling subjects"
+    counted: str = "channels"
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class InsertionReport:
+    """One probe of one session.
+
+    Attributes
+    ----------
+    freqs
+        Frequencies of ``power`` (Hz).
+    power
+        Spectral density (µV²/Hz), NaN where a channel has none.
+    channels
+        One row per channel in the order of ``power``: ``depth_um`` (from the tip; NaN allowed),
+        ``shank``, ``region_pred`` ("unknown" or None without a prediction), ``confidence``,
+        ``region_file`` (label in the file), ``evidence``; optional ``bad``,
+        ``channel``, ``reason``.
+    phase, coherence
+        Phase (rad) and coherence against the reference channel at the theta peak.
+    """
+
+    session: str
+    probe: str
+    subject: str
+    freqs: Float[np.ndarray, " freq"]
+    power: Float[np.ndarray, "channel freq"]
+    channels: pd.DataFrame
+    model: str = ""
+    notes: Sequence[str] = ()
+    phase: Float[np.ndarray, " channel"] | None = None
+    coherence: Float[np.ndarray, " channel"] | None = None
+    theta_hz: float | None = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of true (row) against predicted (column) class of one model."""
+
+    model: str
+    level: str
+    classes: Sequence[str]
+    predicted: Sequence[str]
+    counts: Int[np.ndarray, "true predicted"]
+
+
+@dataclass(frozen=True)
+class EmbeddingMap:
+    """Embeddings of one model on their first two principal components."""
+
+    model: str
+    xy: Float[np.ndarray, "row 2"]
+    region: Sequence[str | None]
+    session: Sequence[str]
+    explained: tuple[float, float] = (float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything the report says; an empty table leaves its section out.
+
+    Attributes
+    ----------
+    scores
+        Columns of ``SCORE_COLUMNS``; missing ones are drawn empty.
+    silhouettes
+        ``model, grouping, value, n, low, high, reason``; grouping region, session or insertion.
+    probes
+        ``model, target, scheme, role, metric, value, chance, n, low, high, reason``.
+    controls
+        ``model, control, metric, value, chance, observed, n, low, high, reason``.
+    curves
+        ``model, stage, epoch, train_loss, validation``; optional ``fold``, ``seed``.
+    provenance
+        ``(what, restriction)``: the Python text that fetches the number.
+    published
+        Where the numbers in the column ``published`` come from.
+    generated
+        What made the report: ``version``, ``date``, ``database``, ...
+    colours
+        Region -> "#rrggbb" (Allen); others get a colour of ours.
+    """
+
+    study: str
+    question: str
+    answer: str
+    headline: Headline
+    not_to_conclude: Sequence[str]
+    synthetic: bool
+    watermark: str = ""
+    source: str = ""
+    published: str = ""
+    data: str = ""
+    insertions: Sequence[InsertionReport] = ()
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confusions: Sequence[Confusion] = ()
+    silhouettes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    embeddings: Sequence[EmbeddingMap] = ()
+    notes: Sequence[str] = ()
+    provenance: Sequence[tuple[str, str]] = ()
+    generated: dict[str, str] = field(default_factory=dict)
+    colours: dict[str, str] = field(default_factory=dict)
