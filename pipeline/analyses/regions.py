@@ -124,7 +124,7 @@ def average_windows(
     return (_normalise(np.exp(mean)) if temporal == "log_mean" else mean), count
 
 
-def shank_order(channels: pd.DataFrame) -> list[Int[np.ndarray, " channel"]]:
+def shank_order(channels: pd.DataFrame) -> list[Int[np.ndarray, " _"]]:
     """Rows of each shank of each probe, from the tip up; in file order where depth is unknown."""
     columns = [name for name in ("probe", "shank") if name in channels]
     rows = channels.reset_index(drop=True)
@@ -140,7 +140,7 @@ def shank_order(channels: pd.DataFrame) -> list[Int[np.ndarray, " channel"]]:
 def vote_with_neighbours(
     best: Int[np.ndarray, " channel"],
     mean: Float[np.ndarray, "channel class"],
-    order: list[Int[np.ndarray, " shank"]],
+    order: list[Int[np.ndarray, " _"]],
     *,
     neighbours: int = 2,
 ) -> Int[np.ndarray, " channel"]:
@@ -162,7 +162,7 @@ def vote_with_neighbours(
 def smooth_along_depth(
     mean: Float[np.ndarray, "channel class"],
     channels: pd.DataFrame,
-    order: list[Int[np.ndarray, " shank"]],
+    order: list[Int[np.ndarray, " _"]],
     *,
     spread_um: float,
 ) -> Float[np.ndarray, "channel class"]:
