@@ -1,0 +1,5 @@
+"""One training loop for every family. Importing this package does not import torch."""
+
+from .parameters import EpochRecord, FitParams
+
+__all__ = ["EpochRecord", "FitParams"]
