@@ -1,0 +1,27 @@
+"""Names from files become keys: short, printable, and never two for one."""
+
+import hashlib
+import re
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+\-]+")
+
+
+def safe_name(text: str, limit: int = 64) -> str:
+    """A key of at most `limit` characters that stands for `text` and for nothing else.
+
+    A short name of letters, digits and ``. _ + -`` is kept. Anything else becomes
+    ``<prefix>~<hash8>``, the first eight digits of its sha256; callers keep the original in a
+    column of its own.
+    """
+    if text and len(text) <= limit and not _UNSAFE.search(text):
+        return text
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    prefix = _UNSAFE.sub("-", text).strip("-.")[: limit - 9]
+    return f"{prefix}~{mark}"
+
+
+def clip(text: str | None, limit: int) -> str | None:
+    """Free text cut to its column, with an ellipsis where something was cut."""
+    if text is None or len(text) <= limit:
+        return text
+    return text[: limit - 1] + "…"
