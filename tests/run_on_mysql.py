@@ -1,0 +1,94 @@
+"""Run every table test on a real MySQL: ``python tests/run_on_mysql.py [pytest arguments]``.
+
+The server is a container where a Docker engine answers, else the one named in ``DJ_HOST``, else
+one made by ``.ci/mysql`` on Debian. With none of these it fails and says so.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+IMAGE = "mysql:8.4"
+NO_SERVER = (
+    "no MySQL to test on: no Docker engine answers, DJ_HOST is not set and this is not Debian; "
+    "start Docker, or set DJ_HOST, DJ_PORT, DJ_USER and DJ_PASS"
+)
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine can be talked to."""
+    try:
+        import docker
+
+        return bool(docker.from_env(timeout=10).ping())
+    except Exception:
+        return False
+
+
+def choose(docker: bool, host: str | None, debian: bool) -> str:
+    """Where the server comes from: "docker", "named" or "debian"."""
+    if docker:
+        return "docker"
+    if host:
+        return "named"
+    if debian:
+        return "debian"
+    raise SystemExit(NO_SERVER)
+
+
+@contextmanager
+def in_docker() -> Iterator[dict[str, str]]:
+    from testcontainers.mysql import MySqlContainer
+
+    with MySqlContainer(IMAGE, username="root", root_password="fieldbase") as server:
+        yield {
+            "DJ_HOST": server.get_container_host_ip(),
+            "DJ_PORT": str(server.get_exposed_port(3306)),
+            "DJ_USER": "root",
+            "DJ_PASS": "fieldbase",
+        }
+
+
+@contextmanager
+def named() -> Iterator[dict[str, str]]:
+    if os.environ.get("DJ_BACKEND", "mysql") != "mysql":
+        raise SystemExit(f"DJ_BACKEND is {os.environ['DJ_BACKEND']}; these tests need mysql")
+    yield {}
+
+
+@contextmanager
+def on_debian() -> Iterator[dict[str, str]]:
+    tool = str(ROOT / ".ci" / "mysql")
+    started = subprocess.run([tool, "start"], stdout=subprocess.PIPE, text=True)
+    if started.returncode:
+        raise SystemExit(started.returncode)
+    try:
+        yield dict(re.findall(r"(DJ_\w+)=(\S+)", started.stdout))
+    finally:
+        subprocess.run([tool, "stop"], check=True)
+
+
+SERVERS = {"docker": in_docker, "named": named, "debian": on_debian}
+
+
+def main(arguments: list[str]) -> int:
+    """pytest's exit status; "no test collected" is a failure too."""
+    source = choose(
+        docker_answers(), os.environ.get("DJ_HOST"), Path("/etc/debian_version").exists()
+    )
+    with SERVERS[source]() as settings:
+        environment = os.environ | settings
+        environment |= {"DJ_BACKEND": "mysql", "FIELDBASE_TEST_BACKEND": "mysql"}
+        command = [sys.executable, "-m", "pytest", "-m", "tables", *arguments]
+        sys.stdout.write(f"table tests on MySQL ({source}, {environment['DJ_HOST']})\n")
+        sys.stdout.flush()
+        return subprocess.run(command, cwd=ROOT, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
