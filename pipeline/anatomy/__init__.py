@@ -1,0 +1,21 @@
+"""Where things are: the Allen ontology, label schemes, and matching of the names files use."""
+
+from .colors import class_colors
+from .labels import Label
+from .ontology import Ontology, Structure, allen_ontology
+from .schemes import EVIDENCE, SCHEMES, LabelScheme, get_scheme, map_label, map_labels, regions
+
+__all__ = [
+    "EVIDENCE",
+    "SCHEMES",
+    "Label",
+    "LabelScheme",
+    "Ontology",
+    "Structure",
+    "allen_ontology",
+    "class_colors",
+    "get_scheme",
+    "map_label",
+    "map_labels",
+    "regions",
+]
