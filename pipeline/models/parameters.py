@@ -20,7 +20,9 @@ class Lfp2VecParams(Params):
     family: Literal["lfp2vec"] = "lfp2vec"
     size: Literal["base", "tiny", "custom"] = "base"
     model_rate: float = Field(16000.0, gt=0, description="rate the windows are resampled to (Hz)")
-    conv_dim: int = Field(512, gt=0)
+    conv_dim: tuple[int, ...] = Field(
+        (512,) * 7, min_length=7, max_length=7, description="channels of the seven stem layers"
+    )
     hidden: int = Field(768, gt=0)
     layers: int = Field(12, gt=0)
     heads: int = Field(12, gt=0)
@@ -63,7 +65,7 @@ class Lfp2VecParams(Params):
 
 
 _TINY = {
-    "conv_dim": 32,
+    "conv_dim": (16, 16, 32, 32, 32, 64, 64),
     "hidden": 64,
     "layers": 2,
     "heads": 4,
@@ -72,6 +74,7 @@ _TINY = {
     "position_groups": 4,
     "codewords": 32,
     "code_dim": 32,
+    "dropout": 0.0,
     "negatives": 50,
     "head_dim": 64,
 }

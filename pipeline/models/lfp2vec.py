@@ -1,0 +1,238 @@
+"""Lfp2Vec: wav2vec 2.0 on single channels of LFP, self-supervised and fine-tuned.
+
+Source: He et al. 2025 (NeurIPS); the network is ``transformers``' Wav2Vec2ForPreTraining, masks,
+negatives and the loss on masked frames are ours.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
+from ..nn import masking
+from ..nn.losses import contrastive_sum, sample_negatives
+from ..nn.resample import resample_to, standardise
+from ..training.batches import Batch
+from .context import DataContext
+from .parameters import CONV_KERNEL, CONV_STRIDE, EmbedParams, Lfp2VecParams
+from .wav2vec_weights import load_audio
+
+
+class Lfp2Vec(nn.Module):
+    """Self-supervised parts and, when there are classes, the head, in one module."""
+
+    def __init__(self, params: Lfp2VecParams, context: DataContext) -> None:
+        super().__init__()
+        self.params = params
+        self.context = context
+        self.objective = "ssl"
+        self.provenance: dict[str, Any] = {}
+        self.network = Wav2Vec2ForPreTraining(network_config(params))
+        self.network.quantizer.temperature = params.gumbel_temperature
+        n_classes = len(context.classes)
+        self.head = Head(params, n_classes) if n_classes else None
+
+    @classmethod
+    def build(
+        cls,
+        params: Lfp2VecParams,
+        context: DataContext,
+        *,
+        seed: int,
+        weights: Path | None = None,
+    ) -> Self:
+        """A model with random or audio weights; the head is always random."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = cls(params, context)
+        if params.init == "audio":
+            model.provenance = load_audio(model.network, params.audio, weights)
+        return model
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Nothing to do before the first step."""
+
+    def loss(self, batch: Batch, rng: Generator) -> dict[str, Tensor]:
+        """Contrastive and diversity loss per masked frame, or cross-entropy of the regions."""
+        if self.objective == "ssl":
+            return self._ssl_loss(self.audio(batch), rng)
+        head = self._require_head()
+        head.trained.fill_(True)
+        logits = head(self.hidden(self.audio(batch)))
+        return {"total": region_loss(logits, batch.region.flatten(), self)}
+
+    def embed(self, batch: Batch, params: EmbedParams) -> Float[Tensor, "batch token dim"]:
+        """One vector per channel: pooled hidden state, or the input of the last linear layer."""
+        if batch.lfp is None:
+            raise ValueError("lfp2vec embeds LFP, the batch has none")
+        at = params.at
+        if at == "default":
+            at = "head" if self.head is not None and bool(self.head.trained) else "hidden"
+        layer = params.layer % self.params.layers + 1
+        hidden = self.hidden(self.audio(batch), layers=layer)
+        if at == "head":
+            pooled = self._require_head().pooled(hidden)
+        else:
+            pooled = hidden.mean(dim=1) if params.pooling == "mean" else hidden.amax(dim=1)
+        return pooled.float().unflatten(0, (len(batch), -1))  # (B, C, D)
+
+    def predict(self, batch: Batch) -> Float[Tensor, "batch channel klass"]:
+        """Class probabilities of each channel."""
+        logits = self._require_head()(self.hidden(self.audio(batch)))
+        return logits.float().softmax(dim=-1).unflatten(0, (len(batch), -1))
+
+    def audio(self, batch: Batch) -> Float[Tensor, "sequence sample"]:
+        """Each channel of each window at the model's rate, mean 0 and SD 1."""
+        n_out = round(self.context.window_s * self.params.model_rate)
+        sequences = batch.lfp.transpose(1, 2).flatten(0, 1)  # (B C, T)
+        return standardise(resample_to(sequences, n_out))
+
+    def hidden(
+        self, audio: Float[Tensor, "sequence sample"], *, layers: int | None = None
+    ) -> Float[Tensor, "sequence frame dim"]:
+        """Hidden states of the last layer, or of an earlier one (counted from 1)."""
+        body = self.network.wav2vec2
+        if layers is None or layers == self.params.layers:
+            return body(audio).last_hidden_state
+        return body(audio, output_hidden_states=True).hidden_states[layers]
+
+    def _ssl_loss(self, audio: Tensor, rng: Generator) -> dict[str, Tensor]:
+        p = self.params
+        frames = n_frames(audio.shape[1])
+        step = torch.arange(frames).expand(len(audio), -1)
+        mask = masking.spans(
+            step,
+            torch.ones_like(step, dtype=torch.bool),
+            rng,
+            probability=p.mask_probability,
+            length=p.mask_span,
+            min_spans=p.mask_min_spans,
+        )
+        negatives = sample_negatives(mask.target, p.negatives, rng)
+        parts = ssl_parts(self.network, audio, mask.hidden.to(audio.device), negatives)
+        parts = {name: value / mask.target.sum() for name, value in parts.items()}
+        total = parts["contrastive"] + p.diversity_weight * parts["diversity"]
+        return {"total": total, **parts}
+
+    def _require_head(self) -> "Head":
+        if self.head is None:
+            raise ValueError(
+                "this lfp2vec has no head: its context names no classes. Build it with classes and "
+                "fine-tune it, or use its hidden embedding"
+            )
+        return self.head
+
+
+class Head(nn.Module):
+    """Per-frame projection, mean over time, classifier; ``trained`` is stored with the weights."""
+
+    trained: Tensor
+
+    def __init__(self, params: Lfp2VecParams, n_classes: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(params.hidden, params.head_dim)
+        self.classify = nn.Linear(params.head_dim, n_classes)
+        self.relu = params.head == "relu"
+        self.register_buffer("trained", torch.tensor(False))
+
+    def pooled(self, hidden: Float[Tensor, "s frame dim"]) -> Float[Tensor, "s head"]:
+        """What enters the last linear layer.
+
+        The published code projects each frame and averages; the published text averages and
+        applies a ReLU layer.
+        """
+        if self.relu:
+            return F.relu(self.project(hidden.mean(dim=1)))
+        return self.project(hidden).mean(dim=1)
+
+    def forward(self, hidden: Float[Tensor, "s frame dim"]) -> Float[Tensor, "s klass"]:
+        return self.classify(self.pooled(hidden))
+
+
+def region_loss(logits: Tensor, region: Tensor, model: nn.Module) -> Float[Tensor, ""]:
+    """Cross-entropy over labelled rows, weighted by ``model.class_weights`` if ``fit`` set them."""
+    weights = getattr(model, "class_weights", None)
+    if weights is not None:
+        weights = weights.to(logits.device)
+    return F.cross_entropy(logits.float(), region, weight=weights, ignore_index=-1)
+
+
+def ssl_parts(
+    network: Wav2Vec2ForPreTraining,
+    audio: Float[Tensor, "sequence sample"],
+    hidden: Tensor,
+    negatives: Tensor,
+) -> dict[str, Tensor]:
+    """Contrastive and diversity sums over hidden frames, and the codeword perplexity.
+
+    Equals the loss of ``Wav2Vec2ForPreTraining``, but quantises and compares hidden frames only:
+    about a fifth of them, and no other frame enters that loss.
+
+    Parameters
+    ----------
+    hidden
+        ``(sequence, frame)`` bool, on the device of the network.
+    negatives
+        From ``sample_negatives``.
+    """
+    out = network.wav2vec2(audio, mask_time_indices=hidden)
+    features = network.dropout_features(out.extract_features[hidden])
+    query = network.project_hid(out.last_hidden_state[hidden])
+    codes, perplexity = network.quantizer(features[None])
+    positive = network.project_q(codes.to(network.project_q.weight.dtype))[0]
+    with torch.autocast(audio.device.type, enabled=False):
+        contrastive = contrastive_sum(
+            query.float(),
+            positive.float(),
+            negatives.to(audio.device),
+            temperature=network.config.contrastive_logits_temperature,
+        )
+    codewords = network.config.num_codevectors_per_group * network.config.num_codevector_groups
+    diversity = (codewords - perplexity) / codewords * hidden.sum()
+    return {"contrastive": contrastive, "diversity": diversity}
+
+
+def network_config(params: Lfp2VecParams) -> Wav2Vec2Config:
+    """The ``transformers`` configuration: group norm over the whole window in the first layer."""
+    return Wav2Vec2Config(
+        conv_dim=list(params.conv_dim),
+        conv_kernel=list(CONV_KERNEL),
+        conv_stride=list(CONV_STRIDE),
+        conv_bias=False,
+        feat_extract_norm="group",
+        hidden_size=params.hidden,
+        num_hidden_layers=params.layers,
+        num_attention_heads=params.heads,
+        intermediate_size=params.feedforward,
+        num_conv_pos_embeddings=params.position_kernel,
+        num_conv_pos_embedding_groups=params.position_groups,
+        num_codevectors_per_group=params.codewords,
+        num_codevector_groups=2,
+        codevector_dim=params.code_dim,
+        proj_codevector_dim=params.code_dim,
+        hidden_dropout=params.dropout,
+        attention_dropout=params.dropout,
+        feat_proj_dropout=params.dropout,
+        feat_quantizer_dropout=0.0,
+        activation_dropout=0.0,
+        layerdrop=params.layerdrop,
+        mask_time_prob=params.mask_probability,
+        mask_time_length=params.mask_span,
+        mask_feature_prob=0.0,
+        num_negatives=params.negatives,
+        contrastive_logits_temperature=params.contrastive_temperature,
+        diversity_loss_weight=params.diversity_weight,
+        attn_implementation="sdpa",
+    )
+
+
+def n_frames(n_samples: int) -> int:
+    """Frames the convolutional stem makes of so many samples (48,000 give 149)."""
+    for kernel, stride in zip(CONV_KERNEL, CONV_STRIDE, strict=True):
+        n_samples = (n_samples - kernel) // stride + 1
+    return n_samples

@@ -1,0 +1,64 @@
+"""Losses shared by several families."""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def poisson_nll(
+    log_rate: Float[Tensor, "*cell"], counts: Float[Tensor, "*cell"], target: Bool[Tensor, "*cell"]
+) -> Float[Tensor, ""]:
+    """Mean over target cells of ``exp(r) - y r`` (nats, without the constant ``ln y!``)."""
+    nll = log_rate.exp() - counts * log_rate
+    return (nll * target).sum() / target.sum().clamp(min=1)
+
+
+def contrastive_sum(
+    query: Float[Tensor, "cell dim"],
+    positive: Float[Tensor, "cell dim"],
+    negatives: Int64[Tensor, "cell negative"],
+    *,
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Sum over cells of the cross-entropy of picking the own target by cosine similarity.
+
+    ``negatives`` indexes rows of ``positive``. A negative equal to the positive (both fell on one
+    codeword) is left out.
+
+    Source: Baevski et al. 2020, equation 3.
+    """
+    similarity = F.normalize(query, dim=-1, eps=1e-8) @ F.normalize(positive, dim=-1, eps=1e-8).T
+    own = similarity.diagonal()[:, None]
+    others = similarity.gather(1, negatives) / temperature
+    others = others.masked_fill(_equal_rows(positive).gather(1, negatives), float("-inf"))
+    logits = torch.cat([own / temperature, others], dim=1)
+    return F.cross_entropy(logits, torch.zeros_like(negatives[:, 0]), reduction="sum")
+
+
+def _equal_rows(x: Float[Tensor, "cell dim"]) -> Bool[Tensor, "cell cell"]:
+    _, code = torch.unique(x.detach(), dim=0, return_inverse=True)
+    return code[:, None] == code[None, :]
+
+
+def sample_negatives(
+    hidden: Bool[Tensor, "batch step"], count: int, rng: torch.Generator
+) -> Int64[Tensor, "cell negative"]:
+    """For each hidden cell, other hidden cells of the same row drawn uniformly.
+
+    The result indexes the hidden cells in row-major order.
+
+    Raises
+    ------
+    ValueError
+        If a row has exactly one hidden cell: it has no negative.
+    """
+    per_row = hidden.sum(dim=1)
+    if (per_row == 1).any():
+        raise ValueError("contrastive loss needs at least two hidden cells per window, got one")
+    row = torch.repeat_interleave(torch.arange(len(per_row)), per_row)
+    start = (per_row.cumsum(0) - per_row)[row]
+    own = torch.arange(len(row)) - start
+    draw = (torch.rand(len(row), count, generator=rng) * (per_row[row] - 1)[:, None]).long()
+    draw = draw.clamp(max=(per_row[row] - 2)[:, None])
+    return start[:, None] + draw + (draw >= own[:, None])
