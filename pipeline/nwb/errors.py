@@ -1,0 +1,22 @@
+"""The one error a file can cause, in three parts that fit an error row."""
+
+
+class ReadError(Exception):
+    """A recording that cannot be read.
+
+    Attributes
+    ----------
+    stage
+        What was being done: "open", "read", "memory", "deadline", "crash", "layout".
+    message
+        What was asked and what there is, in one sentence.
+    way_out
+        What to do about it, in one sentence.
+    """
+
+    def __init__(self, stage: str, message: str, way_out: str):
+        super().__init__(stage, message, way_out)
+        self.stage, self.message, self.way_out = stage, message, way_out
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.way_out}"

@@ -1,0 +1,108 @@
+"""Open an NWB file, on disk or behind a URL, as one and the same HDF5 object."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from .errors import ReadError
+from .neuroconv import conversion_lines
+
+BLOCK_BYTES = 1 << 20
+BLOCKS_CACHED = 64  # at most 64 MB of a remote file in memory
+_DOWNLOAD = "download the file and ingest the local copy"
+
+
+@contextmanager
+def open_nwb(source: str | PathLike[str]) -> Iterator[h5py.File]:
+    """Open a local path or a URL for reading.
+
+    A URL is read by range requests through a cache of at most 64 blocks of 1 MB.
+
+    Raises
+    ------
+    ReadError
+        If there is no such file, it is no HDF5, it is NWB 1.x, or the server sends no ranges.
+    """
+    with ExitStack() as stack:
+        name = str(source)
+        remote = "://" in name
+        handle = stack.enter_context(_open_url(name)) if remote else _existing_file(Path(name))
+        try:
+            file = stack.enter_context(h5py.File(handle, "r"))
+        except OSError as error:
+            raise _not_hdf5(name, error) from error
+        _refuse_nwb1(file, name)
+        yield file
+
+
+def nwb_version(file: h5py.File) -> str | None:
+    """The schema version in the root attributes, None where they are lost."""
+    value = file.attrs.get("nwb_version")
+    return value.decode() if isinstance(value, bytes) else None if value is None else str(value)
+
+
+def _existing_file(path: Path) -> Path:
+    if path.is_dir():
+        raise ReadError(
+            "open", f"{path} is a folder, not an NWB file", conversion_lines(path) or _as_nwb(path)
+        )
+    if not path.is_file():
+        raise ReadError("open", f"no file at {path}", "check the path, or `fieldbase ingest` again")
+    return path
+
+
+def _as_nwb(path: Path) -> str:
+    if (path / ".zgroup").exists() or (path / "zarr.json").exists():
+        return "Zarr is not read; export it to HDF5 with pynwb's NWBHDF5IO.export"
+    return "name the .nwb files in it"
+
+
+def _not_hdf5(name: str, error: OSError) -> ReadError:
+    reason = " ".join(str(error).split())[:200]
+    if "truncated" in reason:
+        return ReadError("open", f"{name} is cut short ({reason})", "fetch the file again")
+    if "Resource temporarily unavailable" in reason or "unable to lock" in reason:
+        return ReadError(
+            "open", f"{name} is being written by another program", "try again when it has finished"
+        )
+    return ReadError("open", f"{name} cannot be opened as HDF5 ({reason})", "check or refetch it")
+
+
+def _refuse_nwb1(file: h5py.File, name: str) -> None:
+    version = nwb_version(file)
+    if version is None and isinstance(file.get("nwb_version"), h5py.Dataset):
+        value = file["nwb_version"][()]
+        version = value.decode() if isinstance(value, bytes) else str(value)
+    if version is not None and version.removeprefix("NWB-").startswith(("0", "1")):
+        raise ReadError(
+            "open",
+            f"{name} is NWB {version.removeprefix('NWB-')}; NWB 2 or later is read",
+            "write it anew as NWB 2 with pynwb or neuroconv, or look for a 2.x copy on DANDI",
+        )
+
+
+@contextmanager
+def _open_url(url: str) -> Iterator[Any]:
+    import fsspec  # half a second that local files need not pay
+
+    options = {"cache_type": "blockcache", "cache_options": {"maxblocks": BLOCKS_CACHED}}
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+        handle = filesystem.open(path, "rb", block_size=BLOCK_BYTES, **options)
+    except ImportError as error:
+        kind = url.partition("://")[0]
+        raise ReadError(
+            "open", f"{kind}:// needs a package that is missing ({error})", "pip install 's3fs'"
+        ) from error
+    except Exception as error:  # fsspec lets aiohttp's many errors through
+        raise ReadError(
+            "open", f"{url} cannot be fetched ({type(error).__name__}: {error})", _DOWNLOAD
+        ) from error
+    with handle:
+        if not handle.seekable() or getattr(handle, "size", None) is None:
+            raise ReadError("open", f"the server of {url} answers no range requests", _DOWNLOAD)
+        yield handle
