@@ -51,7 +51,7 @@ def _existing_file(path: Path) -> Path:
             "open", f"{path} is a folder, not an NWB file", conversion_lines(path) or _as_nwb(path)
         )
     if not path.is_file():
-        raise ReadError("open", f"no file at {path}", "check the path, or `fieldbase ingest` again")
+        raise ReadError("open", f"no file at {path}", "check the path")
     return path
 
 

@@ -4,6 +4,7 @@ import logging
 import re
 from datetime import datetime
 from os import PathLike
+from typing import Any
 
 import h5py
 
@@ -102,3 +103,8 @@ def _is_synthetic(file: h5py.File) -> bool:
     places = ("session_description", "general/notes", "general/experimenter")
     text = " ".join(as_text(read_text(file, place)) or "" for place in places)
     return _SYNTHETIC.search(text) is not None
+
+
+def read_summary_json(source: str) -> dict[str, Any]:
+    """``read_summary`` as plain JSON: what crosses a process border."""
+    return read_summary(source).to_json()

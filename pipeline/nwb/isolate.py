@@ -1,0 +1,176 @@
+"""Read a file not yet trusted in a child process, so that its worst costs one error row.
+
+HDF5 can hang, crash or eat all memory on a damaged file, and no exception catches that. The
+child has a memory limit and a deadline; whatever becomes of it is a summary or one ReadError.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .errors import ReadError
+from .summary import FileSummary
+
+MEMORY_BYTES = 4 << 30
+DEADLINE_S = 900.0
+
+
+def read_summary_isolated(
+    source: str | os.PathLike[str],
+    *,
+    memory_bytes: int = MEMORY_BYTES,
+    deadline_s: float = DEADLINE_S,
+) -> FileSummary:
+    """``read_summary`` in a child process.
+
+    Parameters
+    ----------
+    source
+        Path or URL.
+    memory_bytes
+        Limit of the child's address space (bytes); not enforced where the system cannot.
+    deadline_s
+        When the child is stopped (s).
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read, or the child crashed, ran out of memory or time.
+    """
+    return FileSummary.from_json(
+        call_isolated(
+            "pipeline.nwb.read:read_summary_json",
+            str(source),
+            memory_bytes=memory_bytes,
+            deadline_s=deadline_s,
+        )
+    )
+
+
+def call_isolated(target: str, source: str, *, memory_bytes: int, deadline_s: float) -> Any:
+    """The JSON value that ``module:function`` makes of ``source`` in a child process."""
+    with tempfile.TemporaryDirectory(prefix="fieldbase-read-") as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, "-m", "pipeline.nwb.isolate", target, source, str(result)]
+        limits = ["--memory", str(memory_bytes), "--deadline", str(deadline_s)]
+        with (Path(folder) / "stderr").open("wb") as stderr:
+            child = subprocess.Popen(
+                [*command, *limits],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=_environment(),
+                start_new_session=os.name == "posix",
+            )
+            try:
+                code = child.wait(deadline_s)
+            except subprocess.TimeoutExpired:
+                raise _too_slow(source, deadline_s) from None
+            finally:
+                _stop(child)
+        if not result.exists():
+            noise = (Path(folder) / "stderr").read_text(errors="replace")
+            raise _died(source, code, noise, memory_bytes, deadline_s)
+        answer = json.loads(result.read_text())
+    if "error" in answer:
+        raise ReadError(*answer["error"])
+    return answer["value"]
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread reserves memory
+    return {**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _stop(child: subprocess.Popen) -> None:
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+
+
+def _too_slow(source: str, deadline_s: float) -> ReadError:
+    return ReadError(
+        "deadline",
+        f"reading {source} took more than {deadline_s:g} s and was stopped",
+        "fetch the file again if it is damaged, or allow a longer deadline",
+    )
+
+
+def _out_of_memory(source: str, memory_bytes: int) -> ReadError:
+    return ReadError(
+        "memory",
+        f"reading {source} needed more than {memory_bytes / 2**30:.3g} GiB",
+        "fetch the file again if it is damaged, or allow more memory",
+    )
+
+
+def _died(source: str, code: int, noise: str, memory_bytes: int, deadline_s: float) -> ReadError:
+    if code == -getattr(signal, "SIGALRM", 0):
+        return _too_slow(source, deadline_s)
+    if "MemoryError" in noise or "bad_alloc" in noise or "annot allocate memory" in noise:
+        return _out_of_memory(source, memory_bytes)
+    name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    last = noise.strip().splitlines()[-1][:200] if noise.strip() else "no message"
+    return ReadError(
+        "crash",
+        f"the reader of {source} died ({name}: {last})",
+        "fetch the file again, or check it",
+    )
+
+
+def main() -> None:
+    """Child: limit this process, call the target, write its value or error as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("target")
+    parser.add_argument("source")
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--memory", type=int, required=True)
+    parser.add_argument("--deadline", type=float, required=True)
+    asked = parser.parse_args()
+    _limit(asked.memory, asked.deadline)
+    try:
+        module, _, name = asked.target.partition(":")
+        answer = {"value": getattr(importlib.import_module(module), name)(asked.source)}
+        text = json.dumps(answer)
+    except ReadError as error:
+        text = json.dumps({"error": error.args})
+    except MemoryError:
+        text = json.dumps({"error": _out_of_memory(asked.source, asked.memory).args})
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        if "llocat" in reason and "memory" in reason.lower():
+            text = json.dumps({"error": _out_of_memory(asked.source, asked.memory).args})
+        else:
+            message = f"{asked.source} cannot be read ({reason})"
+            text = json.dumps({"error": ["read", message, "check the file, or report this"]})
+    partial = asked.result.with_suffix(".partial")
+    partial.write_text(text)
+    partial.rename(asked.result)
+
+
+def _limit(memory_bytes: int, deadline_s: float) -> None:
+    """Limit memory; and die at the deadline even if the parent is gone by then."""
+    if os.name != "posix":
+        return
+    import resource
+
+    signal.setitimer(signal.ITIMER_REAL, deadline_s + 1.0)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    except (ValueError, OSError):  # macOS refuses; the deadline still holds
+        pass
+
+
+if __name__ == "__main__":
+    main()
