@@ -11,7 +11,7 @@ from scipy import signal
 from ..params import Params
 from .regions import shank_order
 
-BLOCK_BYTES = 64 << 20  # windows go through the FFT in blocks of about this size
+BLOCK_BYTES = 16 << 20  # windows go through the FFT in blocks of about this size
 
 
 class SpectraParams(Params):

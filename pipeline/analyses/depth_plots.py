@@ -1,0 +1,202 @@
+"""Drawings along the depth of a probe: each takes an Axes and returns it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.patches import Rectangle
+
+from .colours import ACCENT, HAIRLINE, INK, MUTED, UNKNOWN_COLOUR, WARM, ink_on
+from .regions import UNKNOWN
+
+LOW_HZ, HIGH_HZ = 1.0, 300.0
+
+
+def depth_positions(channels: pd.DataFrame) -> tuple[Float[np.ndarray, " channel"], str]:
+    """Where to draw each channel, and what that axis is called.
+
+    Depth from the tip (µm) if every channel has one, else the order in the file.
+    """
+    depth = pd.to_numeric(channels.get("depth_um", pd.Series(np.nan, channels.index)))
+    if len(depth) and depth.notna().all():
+        return depth.to_numpy(float), "depth from tip (µm)"
+    return np.arange(len(channels), dtype=float), "channel in file order (no depth)"
+
+
+def cell_edges(places: Float[np.ndarray, " place"]) -> Float[np.ndarray, " edge"]:
+    """Borders half way between sorted, distinct places."""
+    if len(places) < 2:
+        return np.array([places[0] - 0.5, places[0] + 0.5]) if len(places) else np.zeros(1)
+    middle = (places[1:] + places[:-1]) / 2
+    first, last = 1.5 * places[0] - 0.5 * places[1], 1.5 * places[-1] - 0.5 * places[-2]
+    return np.concatenate([[first], middle, [last]])
+
+
+def depth_power(
+    ax: Axes,
+    freqs: Float[np.ndarray, " freq"],
+    power: Float[np.ndarray, "channel freq"],
+    places: Float[np.ndarray, " channel"],
+    *,
+    span_db: float | None = None,
+) -> QuadMesh:
+    """Power (dB) by depth and frequency, relative to the median channel at each frequency.
+
+    The fall of power with frequency is the same everywhere and would hide what changes along the
+    probe. Channels at one depth are averaged. Returns the mesh, for its colour bar.
+    """
+    keep = (freqs >= LOW_HZ) & (freqs <= HIGH_HZ)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = 10 * np.log10(power[:, keep])
+    level[~np.isfinite(level)] = np.nan
+    depths, owner = np.unique(places, return_inverse=True)
+    frame = pd.DataFrame(level).groupby(owner).mean().to_numpy()
+    relative = frame - np.nanmedian(frame, axis=0) if np.isfinite(frame).any() else frame
+    span = span_db or power_span(relative)
+    mesh = ax.pcolormesh(
+        cell_edges(freqs[keep]), cell_edges(depths), relative, cmap="RdBu_r",
+        vmin=-span, vmax=span, rasterized=True,
+    )  # fmt: skip
+    ax.set(xscale="log", xlim=(max(LOW_HZ, freqs[keep][0]), freqs[keep][-1]))
+    ticks = [t for t in (1, 10, 100) if freqs[keep][0] <= t <= freqs[keep][-1]]
+    ax.set_xticks(ticks, [str(t) for t in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel("frequency (Hz)")
+    return mesh
+
+
+def power_span(relative: Float[np.ndarray, "channel freq"]) -> float:
+    """Half the colour range (dB): the 98th percentile, rounded up to an even number."""
+    finite = np.abs(relative[np.isfinite(relative)])
+    return float(max(2.0, 2 * np.ceil(np.percentile(finite, 98) / 2))) if len(finite) else 2.0
+
+
+def depth_regions(
+    ax: Axes,
+    regions: Sequence[Any],
+    places: Float[np.ndarray, " channel"],
+    colours: Mapping[str, str],
+    *,
+    label_points: float = 7.5,
+) -> Axes:
+    """Coloured strip of regions with their names in it; channels at one depth share its width.
+
+    "unknown" is grey, no label at all is an empty frame. Runs too short for text stay without.
+    """
+    names = [r if isinstance(r, str) and r else None for r in regions]
+    depths = np.unique(places)
+    edges = cell_edges(depths)
+    for bottom, top, depth in zip(edges, edges[1:], depths, strict=False):
+        here = np.flatnonzero(places == depth)
+        for column, row in enumerate(here):
+            width = 1 / len(here)
+            colour = "white" if names[row] is None else colours.get(names[row], UNKNOWN_COLOUR)
+            ax.add_patch(
+                Rectangle((column * width, bottom), width, top - bottom, fc=colour, ec="none")
+            )
+    ax.set(xlim=(0, 1), ylim=(edges[0], edges[-1]), xticks=[])
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=HAIRLINE)
+    _name_runs(ax, names, places, edges, colours, label_points)
+    return ax
+
+
+def depth_confidence(
+    ax: Axes,
+    confidence: Float[np.ndarray, " channel"],
+    places: Float[np.ndarray, " channel"],
+    agrees: Sequence[bool | None],
+) -> Axes:
+    """Confidence of each channel (0 to 1); a disagreement with the file's label is warm."""
+    depths, owner = np.unique(places, return_inverse=True)
+    height = np.diff(cell_edges(depths))[owner]
+    shades = {True: "#4c6375", False: WARM, None: "#a9b3bd"}
+    colours = [shades[a] for a in agrees]
+    ax.barh(places, np.nan_to_num(confidence), height=0.86 * height, color=colours, lw=0)
+    ax.axvline(0.5, color="white", lw=0.6)
+    ax.set(xlim=(0, 1))
+    ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
+    return ax
+
+
+def depth_bands(
+    ax: Axes,
+    bands: Mapping[str, Float[np.ndarray, " channel"]],
+    places: Float[np.ndarray, " channel"],
+    *,
+    reversals: Sequence[float] = (),
+) -> Axes:
+    """Power of each band along depth (dB from its median), with the reversals of theta phase."""
+    order = np.argsort(places, kind="stable")
+    for (name, values), colour in zip(bands.items(), (ACCENT, WARM, INK), strict=False):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level = 10 * np.log10(np.where(values > 0, values, np.nan))
+        if np.isfinite(level).any():
+            level = level - np.nanmedian(level)
+            ax.plot(level[order], places[order], color=colour, lw=1.1, label=name)
+    for depth in reversals:
+        ax.axhline(depth, color=INK, lw=0.8, ls=(0, (4, 2)))
+    ax.axvline(0, color=HAIRLINE, lw=0.7, zorder=0)
+    ax.set_xlabel("power (dB)")
+    return ax
+
+
+def mark_bad(ax: Axes, bad: Sequence[Any], places: Float[np.ndarray, " channel"]) -> Axes:
+    """A small cross at the left edge beside each bad channel."""
+    at = places[[b is True or b is np.True_ for b in bad]]
+    ax.plot(np.full(len(at), -0.025), at, "x", ms=3, mew=0.8, color=WARM, clip_on=False,
+            transform=ax.get_yaxis_transform())  # fmt: skip
+    return ax
+
+
+def _name_runs(ax, names, places, edges, colours, points) -> None:
+    """Write each run's region in its middle where the run is tall enough for the text."""
+    depths = np.unique(places)
+    main = [
+        pd.Series([names[r] for r in np.flatnonzero(places == d)], dtype=object) for d in depths
+    ]
+    main = [m.mode(dropna=False).iloc[0] for m in main]
+    box = ax.get_position()
+    width, height = np.array([box.width, box.height]) * ax.figure.get_size_inches() * 72
+    per_unit = height / (edges[-1] - edges[0])  # points on paper
+    start = 0
+    for stop in range(1, len(main) + 1):
+        if stop < len(main) and main[stop] == main[start]:
+            continue
+        name, room = main[start], (edges[stop] - edges[start]) * per_unit
+        if isinstance(name, str):
+            length = 0.62 * points * len(name)  # an upper guess of the text's length
+            turn = _turn(length, 1.25 * points, width, room)
+            colour = MUTED if name == UNKNOWN else ink_on(colours.get(name, UNKNOWN_COLOUR))
+            if turn is not None:
+                ax.text(0.5, (edges[start] + edges[stop]) / 2, name, ha="center", va="center",
+                        fontsize=points, color=colour, rotation=turn)  # fmt: skip
+        start = stop
+
+
+def _turn(length: float, line: float, width: float, height: float) -> int | None:
+    """0 or 90 degrees, whichever lets the text fit; None if neither does."""
+    if length <= width and line <= height:
+        return 0
+    return 90 if length <= height and line <= width else None
+
+
+def depth_phase(
+    ax: Axes,
+    phase: Float[np.ndarray, " channel"],
+    coherence: Float[np.ndarray, " channel"] | None,
+    places: Float[np.ndarray, " channel"],
+) -> Axes:
+    """Phase of theta (degrees) against the reference channel; pale where coherence is low."""
+    degrees = (np.degrees(phase) + 90) % 360 - 90
+    sure = np.ones(len(phase)) if coherence is None else np.nan_to_num(coherence)
+    ax.scatter(degrees, places, s=7, color=ACCENT, alpha=np.clip(sure, 0.12, 1), lw=0)
+    for at in (0, 180):
+        ax.axvline(at, color=HAIRLINE, lw=0.7, zorder=0)
+    ax.set(xlim=(-95, 275))
+    ax.set_xticks([0, 180], ["0°", "180°"])
+    return ax
