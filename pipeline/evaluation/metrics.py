@@ -10,6 +10,7 @@ from .intervals import Clusters, IntervalParams, cluster, resample
 from .scores import ScoreRow, as_labels
 
 SUMMARIES = ("accuracy", "balanced_accuracy", "macro_f1")
+NO_INTERVAL = "no interval is made for this score"
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,8 @@ def _coverage_rows(truth: np.ndarray, answer: np.ndarray, level: str) -> list[Sc
     n, reason = int(answered.sum()), "the model answered nothing"
     right = float((truth == answer)[answered].mean()) if n else None
     return [
-        ScoreRow("coverage", level, float(answered.mean()), None, len(truth)),
-        ScoreRow("accuracy_answered", level, right, None, n, reason=None if n else reason),
+        ScoreRow("coverage", level, float(answered.mean()), None, len(truth), reason=NO_INTERVAL),
+        ScoreRow("accuracy_answered", level, right, None, n, reason=NO_INTERVAL if n else reason),
     ]
 
 
@@ -203,6 +204,6 @@ def _probability_rows(truth, proba, classes, level, bins) -> list[ScoreRow]:
     base = -(share[share > 0] * np.log(share[share > 0])).sum()
     ece = expected_calibration_error(kept, index, bins=bins)
     return [
-        ScoreRow("log_loss", level, float(loss), float(base), n),
-        ScoreRow("ece", level, float(ece), None, n),
+        ScoreRow("log_loss", level, float(loss), float(base), n, reason=NO_INTERVAL),
+        ScoreRow("ece", level, float(ece), None, n, reason=NO_INTERVAL),
     ]

@@ -22,7 +22,7 @@ class EvalParams(Params):
     """How predictions are scored."""
 
     levels: tuple[Level, ...] = Field(("window", "channel"), description="what one sample is")
-    draws: int = Field(1000, ge=0, description="bootstrap draws")
+    draws: int = Field(1000, ge=1, description="bootstrap draws")
     confidence: float = Field(0.95, gt=0, lt=1, description="coverage of the interval")
     minimum_groups: int = Field(3, ge=2, description="fewer groups give no interval")
     time_blocks: int = Field(10, ge=2, description="blocks per session where sessions are few")

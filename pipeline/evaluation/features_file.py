@@ -1,0 +1,149 @@
+"""Vectors made elsewhere, read from one file by a mapping that says what each column is."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from pydantic import Field, model_validator
+
+from ..params import Params
+
+ROLES = ("source", "subject", "session", "probe", "channel", "region", "window", "start_s")
+"""What a row is about; every role is a column of the result."""
+
+
+class FeatureMapping(Params):
+    """Which column of a feature file plays which role.
+
+    A role names a column (npz: an array), or ``=text`` for the same text in every row. Without a
+    mapping a role is empty, except that ``session`` falls back to the subject, ``probe`` and
+    ``channel`` to the region, and ``window`` counts the rows of one channel.
+    """
+
+    features: tuple[str, ...] = Field(min_length=1, description="columns, or one array (row, dim)")
+    source: str | None = None
+    subject: str | None = None
+    session: str | None = None
+    probe: str | None = None
+    channel: str | None = None
+    region: str | None = None
+    window: str | None = None
+    start_s: str | None = None
+    transform: Literal["none", "log"] = Field("none", description="applied to the features")
+
+    @model_validator(mode="after")
+    def _some_subject(self) -> Self:
+        if self.subject is None and self.session is None:
+            raise ValueError(
+                "a feature file needs a column for subject or session: who was recorded"
+            )
+        return self
+
+    @classmethod
+    def from_toml(cls, path: Path | str) -> Self:
+        """The mapping in a TOML file, at its top or in its table ``[mapping]``."""
+        table = tomllib.loads(Path(path).read_text())
+        return cls.model_validate(table.get("mapping", table))
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Rows of a feature file with what they are about.
+
+    Attributes
+    ----------
+    rows
+        One column per role, text (``start_s`` float, ``window`` int); NaN where unknown.
+    features
+        One vector per row, finite.
+    names
+        One name per feature.
+    dropped
+        Rows left out because a feature was NaN or infinite.
+    """
+
+    rows: pd.DataFrame
+    features: Float[np.ndarray, "row dim"]
+    names: tuple[str, ...]
+    dropped: int
+
+
+def read_feature_file(path: Path | str, mapping: FeatureMapping) -> FeatureTable:
+    """Read a parquet, CSV or npz file of feature vectors.
+
+    Raises
+    ------
+    ValueError
+        If the kind of file is not known, or arrays differ in length.
+    KeyError
+        If the mapping names a column the file does not have.
+    """
+    path = Path(path)
+    columns = _read_columns(path)
+    used = [*mapping.features, *(c for c in _named_columns(mapping).values())]
+    if missing := sorted(set(used) - set(columns)):
+        raise KeyError(f"{path.name} has no column {missing}; there are {sorted(columns)}")
+    vectors = [_as_matrix(columns[name]) for name in mapping.features]
+    names = tuple(
+        name if matrix.shape[1] == 1 else f"{name}[{i}]"
+        for name, matrix in zip(mapping.features, vectors, strict=True)
+        for i in range(matrix.shape[1])
+    )
+    n = len(vectors[0])
+    if wrong := {c: len(columns[c]) for c in used if len(columns[c]) != n}:
+        raise ValueError(f"{path.name}: columns of other lengths than {n} rows: {wrong}")
+    features = np.concatenate(vectors, axis=1)
+    if mapping.transform == "log":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            features = np.log(features)
+    keep = np.isfinite(features).all(axis=1)
+    rows = _roles(columns, mapping, n)[keep].reset_index(drop=True)
+    if mapping.window is None:
+        rows["window"] = rows.groupby(["session", "probe", "channel"], dropna=False).cumcount()
+    return FeatureTable(rows, features[keep], names, int((~keep).sum()))
+
+
+def _read_columns(path: Path) -> dict[str, np.ndarray]:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
+    if path.suffix not in readers:
+        raise ValueError(f"cannot read {path.name}: features come as .parquet, .csv or .npz")
+    frame = readers[path.suffix](path)
+    return {str(name): frame[name].to_numpy() for name in frame}
+
+
+def _named_columns(mapping: FeatureMapping) -> dict[str, str]:
+    texts = {role: getattr(mapping, role) for role in ROLES}
+    return {role: text for role, text in texts.items() if text and not text.startswith("=")}
+
+
+def _as_matrix(column: np.ndarray) -> np.ndarray:
+    """``(row, dim)`` from a number per row, a vector per row, or a matrix."""
+    if column.dtype == object:
+        column = np.stack([np.asarray(value, dtype=np.float64) for value in column])
+    return column.reshape(len(column), -1).astype(np.float64)
+
+
+def _roles(columns: dict[str, np.ndarray], mapping: FeatureMapping, n: int) -> pd.DataFrame:
+    rows = pd.DataFrame(index=range(n))
+    named = _named_columns(mapping)
+    for role in ROLES:
+        text = getattr(mapping, role)
+        if role in named:
+            rows[role] = columns[named[role]]
+        else:
+            rows[role] = text[1:] if text else None
+    rows["subject"] = rows["subject"].where(rows["subject"].notna(), rows["session"])
+    rows["session"] = rows["session"].where(rows["session"].notna(), rows["subject"])
+    for role in ("probe", "channel"):
+        rows[role] = rows[role].where(rows[role].notna(), rows["region"])
+    text = [r for r in ROLES if r not in ("window", "start_s")]
+    rows[text] = rows[text].map(lambda value: None if pd.isna(value) else str(value))
+    rows["start_s"] = pd.to_numeric(rows["start_s"])
+    return rows
