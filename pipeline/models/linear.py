@@ -54,13 +54,15 @@ class LinearBaseline(nn.Module):
 
     @torch.no_grad()
     def prepare(self, batches: Iterable[Batch]) -> None:
-        """Fit scaling and regression on every labelled row.
+        """Fit scaling and regression on every labelled row; without classes do nothing.
 
         Raises
         ------
         ValueError
-            If no row is labelled.
+            If there are classes and no row carries one.
         """
+        if not self.context.classes:
+            return
         x, y = self._labelled(batches)
         if len(y) == 0:
             raise ValueError(

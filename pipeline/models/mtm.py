@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 
 from ..nn import masking
 from ..nn.losses import poisson_nll
-from ..nn.readin import SessionReadIn, SessionReadOut
+from ..nn.readin import SessionReadIn, SessionReadOut, session_key
 from ..nn.transformer import Encoder
 from ..training.batches import Batch
 from .context import DataContext
@@ -70,7 +70,10 @@ class Mtm(nn.Module):
             name = batch.session[0]
             totals[name] = totals.get(name, 0) + batch.spikes.sum(dim=(0, 1))
             bins[name] = bins.get(name, 0) + batch.spikes.shape[0] * batch.spikes.shape[1]
+        fresh = self.provenance.get("fresh")
         for name, total in totals.items():
+            if fresh is not None and f"read_out.maps.{session_key(name)}.bias" not in fresh:
+                continue  # a parent's weights know this session
             self.read_out.set_bias(name, ((total + 0.5) / (bins[name] + 1)).log())
 
     def loss(self, batch: Batch, rng: Generator) -> dict[str, Tensor]:
@@ -136,9 +139,9 @@ class Mtm(nn.Module):
             return masking.whole_groups(unit, valid, rng, ratio=p.unit_ratio)
         if scheme == "time":
             return masking.whole_groups(step, valid, rng, ratio=p.time_ratio)
-        if scheme == "region":
+        if scheme == "region" and bool((region != region[0, 0]).any()):
             return masking.whole_groups(region, valid, rng, ratio=None)
-        if scheme == "within_region":
+        if scheme in ("region", "within_region"):  # of one region only, hide single units
             return masking.within_region(unit, region, valid, rng, ratio=p.unit_ratio)
         return masking.after(step, valid, first=batch.spikes.shape[1] - p.after_bins)
 

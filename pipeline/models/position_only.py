@@ -1,8 +1,8 @@
 """Where the channel is, and nothing it recorded: a control."""
 
-import torch
 from collections.abc import Iterable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 

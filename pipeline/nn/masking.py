@@ -25,7 +25,13 @@ class Mask:
 
 
 def spans(
-    step: Cells, valid: Chosen, rng: Generator, *, probability: float, length: int, min_spans: int = 1
+    step: Cells,
+    valid: Chosen,
+    rng: Generator,
+    *,
+    probability: float,
+    length: int,
+    min_spans: int = 1,
 ) -> Mask:
     """Hide whole spans of consecutive steps.
 
@@ -89,7 +95,7 @@ def after(step: Cells, valid: Chosen, *, first: int) -> Mask:
 
 
 def _drawn_groups(group: Cells, valid: Chosen, rng: Generator, ratio: float | None) -> Chosen:
-    """Cells of the drawn groups; a group counts if it has a valid cell. Negative ids are a group."""
+    """Cells of the drawn groups; only groups with a valid cell are drawn, -1 is a group too."""
     group = group - group.min()
     score = torch.rand(group.shape[0], int(group.max()) + 1, generator=rng)
     present = torch.zeros(score.shape).scatter_add_(1, group, valid.float()) > 0

@@ -13,7 +13,7 @@ class SessionReadIn(nn.Module):
 
     def __init__(self, sizes: Mapping[str, int], dim: int) -> None:
         super().__init__()
-        self.maps = nn.ModuleDict({_key(s): nn.Linear(n, dim) for s, n in sizes.items()})
+        self.maps = nn.ModuleDict({session_key(s): nn.Linear(n, dim) for s, n in sizes.items()})
         self.sessions = tuple(sizes)
 
     def forward(self, x: Float[Tensor, "batch time unit"], session: str) -> Float[Tensor, "b t d"]:
@@ -25,7 +25,7 @@ class SessionReadOut(nn.Module):
 
     def __init__(self, sizes: Mapping[str, int], dim: int) -> None:
         super().__init__()
-        self.maps = nn.ModuleDict({_key(s): nn.Linear(dim, n) for s, n in sizes.items()})
+        self.maps = nn.ModuleDict({session_key(s): nn.Linear(dim, n) for s, n in sizes.items()})
         self.sessions = tuple(sizes)
 
     def forward(self, x: Float[Tensor, "batch time dim"], session: str) -> Float[Tensor, "b t u"]:
@@ -37,15 +37,15 @@ class SessionReadOut(nn.Module):
         _find(self.maps, session, self.sessions).bias.copy_(bias)
 
 
-def _key(session: str) -> str:
-    """Module names may not hold dots, session names may."""
+def session_key(session: str) -> str:
+    """Name of a session's map inside the module: module names may not hold dots."""
     return "s" + hashlib.sha256(session.encode()).hexdigest()[:16]
 
 
 def _find(maps: nn.ModuleDict, session: str, sessions: tuple[str, ...]) -> nn.Linear:
-    if _key(session) not in maps:
+    if session_key(session) not in maps:
         raise KeyError(
             f"no read-in for session {session!r}; this model was built for {sorted(sessions)}. "
             "Train on that session (starting from these weights) first"
         )
-    return maps[_key(session)]
+    return maps[session_key(session)]

@@ -63,6 +63,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.session)
 
+    def __getitem__(self, rows: slice) -> Self:
+        """Some of the rows."""
+        part = {
+            f.name: value[rows]
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor | list)
+        }
+        return replace(self, **part)
+
     def to(self, device: str | torch.device) -> Self:
         """The same batch with its tensors on a device."""
         moved = {
@@ -134,6 +143,8 @@ def rows_of(
             kept = _at_most(channel, max_windows_per_channel, rng or np.random.default_rng(0))
             window, channel = window[kept], channel[kept]
         parts.append((np.full(len(window), number), window, channel))
+    if not parts:
+        return Rows(*(np.empty(0, dtype=np.int64),) * 3)
     columns = [np.concatenate(c).astype(np.int64) for c in zip(*parts, strict=True)]
     return Rows(*columns)
 
@@ -174,17 +185,18 @@ def iterate_batches(
     for windowset in windowsets:
         _check_has(windowset, needs)
     tables = [_Tables.of(w, context) for w in windowsets]
-    for index in _batch_indices(windowsets, rows, batch_size, needs, rng):
+    for index in batch_indices(windowsets, rows, batch_size, needs, rng):
         yield _collate(windowsets, tables, rows[index], needs)
 
 
-def _batch_indices(
+def batch_indices(
     windowsets: Sequence[WindowSet],
     rows: Rows,
     batch_size: int,
     needs: frozenset[str] | set[str],
     rng: np.random.Generator | None,
 ) -> list[np.ndarray]:
+    """Positions in ``rows`` of every batch that ``iterate_batches`` makes."""
     shapes = [
         (w.rate, w.lfp.shape[1]) if "lfp" in needs and w.lfp is not None else () for w in windowsets
     ]

@@ -1,0 +1,35 @@
+"""Number formats and random streams of one step."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+
+
+def autocast(device: str, precision: str) -> AbstractContextManager:
+    """bf16 autocast when asked for; nothing for fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def fast_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 matrices in hardware."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextmanager
+def seeded(device: str, *numbers: int) -> Iterator[torch.Generator]:
+    """A CPU generator and torch's global streams, both set by the numbers; restored after.
+
+    Masks are drawn from the generator, dropout inside the layers from the global streams.
+    """
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, dtype=np.uint64)[0] >> 1)
+    target = torch.device(device)
+    devices = [target.index or 0] if target.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
