@@ -39,15 +39,15 @@ def real_data():
 @pytest.fixture(scope="session")
 def home():
     """A home folder of this test run: embedded server, stores, configuration."""
-    with tempfile.TemporaryDirectory(
-        prefix="fieldbase-test-", ignore_cleanup_errors=True
-    ) as folder:
+    with tempfile.TemporaryDirectory(prefix="fbt-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
 def database(home):
     """The connection every table test uses."""
+    import datajoint as dj
+
     from schemas._connect import connect
     from schemas._server import stop_server
 
@@ -57,6 +57,7 @@ def database(home):
         pytest.exit("FIELDBASE_TEST_BACKEND=mysql needs DJ_HOST; `make test-mysql` sets it", 2)
     os.environ["FIELDBASE_HOME"] = str(home)
     connection = connect(home)
+    dj.config.safemode = False
     if connection.adapter.backend != BACKEND:
         pytest.exit(f"asked for {BACKEND}, DJ_* names a {connection.adapter.backend} server", 2)
     yield connection

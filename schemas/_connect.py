@@ -1,0 +1,170 @@
+"""One connection per process, to the server of ``DJ_*`` or to the embedded one.
+
+DataJoint keeps one connection and binds every schema to it once, so a process has one database.
+The connection must not be shared between threads that query at the same time, nor used after a
+fork; a child process calls `connect` again.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+with warnings.catch_warnings():  # it warns where there is no datajoint.json: we need none
+    warnings.filterwarnings("ignore", message="No datajoint.json found")
+    import datajoint as dj
+
+from ._connection import EmbeddedConnection, PostgresConnection
+from ._home import home_folder, store_locations
+from ._server import ServerError
+
+OLDEST = {"mysql": (8, 4), "postgresql": (15,)}
+SUPPORTED = "fieldbase runs on MySQL 8.4 or newer and PostgreSQL 15 or newer"
+
+log = logging.getLogger(__name__)
+_current: tuple[Path, dj.Connection, int] | None = None  # with the process it belongs to
+_inherited: list = []  # closing a parent's connection in its child would close it for both
+
+
+def connect(home: Path | str | None = None, *, create: bool = True) -> dj.Connection:
+    """The connection of this process; made, with its stores, at the first call.
+
+    With a host set (``DJ_HOST`` or ``datajoint.json``) that server is used, else the embedded
+    PostgreSQL of the home folder, which is started, and made, where needed. A later call gives the
+    same connection, mended if it was lost.
+
+    Parameters
+    ----------
+    home
+        Folder of the embedded database and of the stores; default `home_folder`.
+    create
+        Make the embedded database where there is none.
+
+    Raises
+    ------
+    ServerError
+        In one sentence: no server, one that is not supported, or a process already connected to
+        another home folder.
+    """
+    global _current
+    if _current is not None:
+        _mend(home)
+        return _current[1]
+    _set_logging()
+    folder = home_folder(home)
+    host = named_server()
+    embedded = host is None
+    connection = EmbeddedConnection(folder, create=create) if embedded else _connect_to(host)
+    try:
+        refuse_unsupported(*server_version(connection))
+    except ServerError:
+        connection.close()
+        raise
+    _configure_stores(folder)
+    dj.conn.connection = connection
+    _current = (folder, connection, os.getpid())
+    return connection
+
+
+def named_server() -> str | None:
+    """The host of the server the configuration names, None if it names none."""
+    if os.environ.get("DJ_HOST"):
+        return os.environ["DJ_HOST"]
+    if dj.config.database.host != "localhost":  # set in this process
+        return dj.config.database.host
+    path = dj.config._config_path
+    if path is None:
+        return None
+    values = json.loads(Path(path).read_text())
+    return values.get("database", {}).get("host") or values.get("database.host")
+
+
+def server_version(connection: dj.Connection) -> tuple[str, str]:
+    """What a server calls itself: product and version text."""
+    if connection.adapter.backend == "postgresql":
+        return "PostgreSQL", connection.query("SHOW server_version").fetchone()[0]
+    version, comment = connection.query("SELECT @@version, @@version_comment").fetchone()
+    return "MariaDB" if "mariadb" in f"{version} {comment}".lower() else "MySQL", version
+
+
+def refuse_unsupported(product: str, version: str) -> None:
+    """Raise a ServerError unless tables are tested on this server.
+
+    >>> refuse_unsupported("PostgreSQL", "16.4 (Debian 16.4-1)")
+    """
+    oldest = OLDEST.get(product.lower())
+    found = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if oldest is None or found < oldest:
+        number = re.match(r"[\d.]*", version)[0].rstrip(".")
+        raise ServerError(
+            f"the database server is {product} {number or version}, but {SUPPORTED}; name such a "
+            "server in DJ_HOST, or unset DJ_HOST to use the embedded database"
+        )
+
+
+def _mend(home: Path | str | None) -> None:
+    """Check that the connection there is can serve, after a fork or a lost server too."""
+    global _current
+    folder, connection, process = _current
+    if home is not None and home_folder(home) != folder:
+        raise ServerError(
+            f"this process is connected with the home folder {folder}; asked for "
+            f"{home_folder(home)}: start another process (in Jupyter, restart the kernel)"
+        )
+    if process != os.getpid():
+        _inherited.append(connection._conn)
+        connection.connect()
+        _current = (folder, connection, os.getpid())
+    elif not connection.adapter.ping(connection._conn):
+        connection.connect()
+
+
+def _connect_to(host: str) -> dj.Connection:
+    """Connect to a named server with the user and password of the configuration."""
+    database = dj.config.database
+    database.host = host
+    missing = [
+        variable
+        for variable, value in {"DJ_USER": database.user, "DJ_PASS": database.password}.items()
+        if value is None
+    ]
+    where = f"{database.backend} server {host}:{database.port}"
+    if missing:
+        raise ServerError(f"the {where} needs {' and '.join(missing)}; set them, or unset DJ_HOST")
+    try:
+        with warnings.catch_warnings():  # MariaDB is refused below, in our words
+            warnings.filterwarnings("ignore", message="MariaDB")
+            kind = PostgresConnection if database.backend == "postgresql" else dj.Connection
+            return kind(
+                host, database.user, dj.config["database.password"], use_tls=database.use_tls
+            )
+    except Exception as error:
+        raise ServerError(
+            f"the {where} cannot be reached as {database.user!r} "
+            f"({str(error).strip().splitlines()[0]}); check DJ_HOST, DJ_PORT, DJ_USER, DJ_PASS "
+            "and DJ_BACKEND, or unset DJ_HOST to use the embedded database"
+        ) from error
+
+
+def _set_logging() -> None:
+    """DataJoint's messages: warnings unless configured otherwise, not among a command's output.
+
+    DataJoint 2.3.5 forgets the level its file gives while it is imported.
+    """
+    if dj.config._config_path is None and not os.environ.get("DJ_LOG_LEVEL"):
+        dj.config.loglevel = "WARNING"
+    dj.logger.setLevel(dj.config.loglevel)
+    if not os.environ.get("DJ_LOG_STREAM"):
+        for handler in dj.logger.handlers:
+            handler.setStream(sys.stderr)
+
+
+def _configure_stores(folder: Path) -> None:
+    """Name the stores of this machine; what ``DJ_STORES`` or ``datajoint.json`` says stays."""
+    for name, store in store_locations(folder).items():
+        if name not in dj.config.stores:
+            Path(store["location"]).mkdir(parents=True, exist_ok=True)
+            dj.config.stores[name] = store

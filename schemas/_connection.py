@@ -1,0 +1,68 @@
+"""DataJoint connections to PostgreSQL that mend themselves, and find the embedded server."""
+
+import logging
+from pathlib import Path
+
+import datajoint as dj
+from datajoint.errors import LostConnectionError
+
+from ._server import ensure_server
+
+log = logging.getLogger(__name__)
+
+
+class PostgresConnection(dj.Connection):
+    """A connection that notices a lost PostgreSQL server.
+
+    DataJoint 2.3.5 does not: psycopg2 reports a server that went away without an error code, the
+    connection stays closed for ever and calls itself connected. As on MySQL, a statement outside
+    a transaction is sent again over a new connection and one inside raises LostConnectionError.
+    """
+
+    _in_transaction = False
+
+    def connect(self) -> None:
+        """Connect, or connect again; ``connection_id`` is the new one."""
+        super().connect()
+        self.connection_id = self.adapter.get_connection_id(self._conn)
+
+    def query(self, query, args=(), *, reconnect=None, **options):
+        """Run one statement; see `datajoint.Connection.query`."""
+        import psycopg2
+
+        if self._conn.closed:
+            self._mend(reconnect)
+        try:
+            return super().query(query, args, reconnect=reconnect, **options)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            if not self._conn.closed:
+                raise
+        self._mend(reconnect)
+        return super().query(query, args, reconnect=reconnect, **options)
+
+    def _mend(self, reconnect: bool | None) -> None:
+        if not (self._config["database.reconnect"] if reconnect is None else reconnect):
+            raise LostConnectionError("Connection was lost.")
+        log.warning("connecting to the database server again")
+        self.connect()
+        if self._in_transaction:
+            self._in_transaction = False
+            raise LostConnectionError("Connection was lost during a transaction.")
+
+
+class EmbeddedConnection(PostgresConnection):
+    """A connection that starts the embedded server when it finds it gone."""
+
+    def __init__(self, home: Path, *, create: bool) -> None:
+        self.home, self.create = home, create
+        info = ensure_server(home, create=create)
+        super().__init__(
+            info.host, info.user, info.password, info.port,
+            use_tls=False, database_name=info.database, backend=info.backend,
+        )  # fmt: skip
+
+    def connect(self) -> None:
+        """Connect, waiting for the server to come back where it has to."""
+        info = ensure_server(self.home, create=self.create)
+        self.conn_info |= {"host": info.host, "port": info.port, "passwd": info.password}
+        super().connect()
