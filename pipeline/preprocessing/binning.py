@@ -36,7 +36,7 @@ def bin_edges(
 
 
 def bin_spikes(
-    times: Sequence[Float[np.ndarray, " spike"]],
+    times: Sequence[Float[np.ndarray, " _"]],
     window_starts_s: Float[np.ndarray, " window"],
     window_s: float,
     bin_s: float,
@@ -74,6 +74,8 @@ def resample_behavior(
 ) -> Float32[np.ndarray, "window bin variable"]:
     """One value per bin: the mean of the samples in it, or the line between its neighbours.
 
+    The line serves empty bins, and every bin where samples are farther apart than bins.
+
     Parameters
     ----------
     times
@@ -90,7 +92,7 @@ def resample_behavior(
 
 
 def _bin_means(times: np.ndarray, values: np.ndarray, edges: np.ndarray, gap: float) -> np.ndarray:
-    if len(times) == 0:
+    if len(times) == 0 or len(edges) == 0:
         return np.full((len(edges), edges.shape[1] - 1), np.nan)
     at = np.searchsorted(times, edges, side="left")
     n = np.diff(at, axis=1)
@@ -102,4 +104,5 @@ def _bin_means(times: np.ndarray, values: np.ndarray, edges: np.ndarray, gap: fl
     right = np.clip(np.searchsorted(times, centres), 1, max(len(times) - 1, 1))
     if len(times) > 1:
         between[np.diff(times)[right - 1] > gap] = np.nan
-    return np.where(n > 0, means, between)
+    slow = len(times) > 1 and np.median(np.diff(times)) >= edges[0, 1] - edges[0, 0]
+    return between if slow else np.where(n > 0, means, between)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -51,7 +51,7 @@ class LfpParams(Params):
     block_s: float = Field(30.0, gt=0, description="stretch filtered at one time (s)")
 
     @model_validator(mode="after")
-    def _band(self) -> Self:
+    def _band(self) -> "LfpParams":
         low, high = self.highpass_hz, self.lowpass_hz
         if low is not None and high is not None and low >= high:
             raise ValueError(f"high-pass {low:g} Hz is not below low-pass {high:g} Hz")

@@ -1,11 +1,12 @@
 """Where the chain takes its samples from: any file reader, or an array in memory."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 
+@runtime_checkable
 class LfpSource(Protocol):
     """What the chain asks of a reader; ``pipeline.nwb`` has the one for files.
 

@@ -7,7 +7,7 @@ length of the file, and the result does not depend on how it was cut.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -22,6 +22,7 @@ Block = Float32[np.ndarray, "time channel"]
 Observer = Callable[[int, np.ndarray], None]
 
 
+@runtime_checkable
 class Stage(Protocol):
     """A signal that can be read piece by piece (µV)."""
 
