@@ -1,7 +1,6 @@
 """What a model has to know about the data before it can be built."""
 
 from collections.abc import Sequence
-from typing import Self
 
 from pydantic import Field
 
@@ -28,7 +27,7 @@ class DataContext(Params):
     n_behavior: int = 0
 
     @classmethod
-    def of(cls, windowsets: Sequence[WindowSet], *, classes: Sequence[str] = ()) -> Self:
+    def of(cls, windowsets: Sequence[WindowSet], *, classes: Sequence[str] = ()) -> "DataContext":
         """The context that these windows share.
 
         Raises

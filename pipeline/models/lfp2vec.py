@@ -6,7 +6,7 @@ negatives and the loss on masked frames are ours.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -45,7 +45,7 @@ class Lfp2Vec(nn.Module):
         *,
         seed: int,
         weights: Path | None = None,
-    ) -> Self:
+    ) -> "Lfp2Vec":
         """A model with random or audio weights; the head is always random."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class LinearBaseline(nn.Module):
     @classmethod
     def build(
         cls, params: LinearParams, context: DataContext, *, seed: int, weights: Path | None = None
-    ) -> Self:
+    ) -> "LinearBaseline":
         """A model that knows nothing yet; it draws no random numbers."""
         return cls(params, context)
 

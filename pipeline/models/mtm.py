@@ -6,7 +6,7 @@ are found by name, masks are drawn per window, and the caller's spikes are never
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -56,7 +56,7 @@ class Mtm(nn.Module):
     @classmethod
     def build(
         cls, params: MtmParams, context: DataContext, *, seed: int, weights: Path | None = None
-    ) -> Self:
+    ) -> "Mtm":
         """A model with random weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -1,6 +1,6 @@
 """Parameters of every model family, free of torch so that tables can check them anywhere."""
 
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -53,7 +53,7 @@ class Lfp2VecParams(Params):
         return values
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "Lfp2VecParams":
         if self.hidden % self.heads or self.hidden % self.position_groups:
             raise ValueError(
                 f"hidden {self.hidden} must divide by heads {self.heads} "
@@ -148,7 +148,7 @@ class MtmParams(Params):
     after_bins: int = Field(10, gt=0, description="bins hidden at the end by 'after'")
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "MtmParams":
         if self.hidden % (2 * self.heads):
             raise ValueError(
                 f"hidden {self.hidden} must divide by twice the heads ({2 * self.heads})"

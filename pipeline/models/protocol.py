@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..params import Params
 from .context import DataContext
@@ -36,7 +36,7 @@ class FoundationModel(Protocol):
     @classmethod
     def build(
         cls, params: Params, context: DataContext, *, seed: int, weights: Path | None = None
-    ) -> Self:
+    ) -> "FoundationModel":
         """A model with fresh weights, the same for the same seed."""
         ...
 

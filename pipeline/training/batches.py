@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.session)
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice) -> "Batch":
         """Some of the rows."""
         part = {
             f.name: value[rows]
@@ -72,7 +72,7 @@ class Batch:
         }
         return replace(self, **part)
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> "Batch":
         """The same batch with its tensors on a device."""
         moved = {
             f.name: value.to(device, non_blocking=True)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -45,7 +45,7 @@ class FitState:
 
     def after(
         self, record: EpochRecord, model: FoundationModel, optimizer: torch.optim.Optimizer
-    ) -> Self:
+    ) -> "FitState":
         """The state one epoch later."""
         weights = weights_of(model)
         return replace(
@@ -82,7 +82,7 @@ class FitState:
                 path.unlink()
 
     @classmethod
-    def load(cls, folder: Path, fingerprint: str) -> Self | None:
+    def load(cls, folder: Path, fingerprint: str) -> "FitState | None":
         """The state an interrupted run left; None if it left none.
 
         Raises
