@@ -16,6 +16,7 @@ from pathlib import Path
 with warnings.catch_warnings():  # it warns where there is no datajoint.json: we need none
     warnings.filterwarnings("ignore", message="No datajoint.json found")
     import datajoint as dj
+    import datajoint.instance
 
 from ._connection import EmbeddedConnection, PostgresConnection
 from ._home import home_folder, store_locations
@@ -64,7 +65,7 @@ def connect(home: Path | str | None = None, *, create: bool = True) -> dj.Connec
         connection.close()
         raise
     _configure_stores(folder)
-    dj.conn.connection = connection
+    datajoint.instance._singleton_connection = connection  # what dj.conn() and dj.Schema() use
     _current = (folder, connection, os.getpid())
     return connection
 

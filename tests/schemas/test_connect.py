@@ -75,9 +75,12 @@ def test_the_home_folder_is_the_argument_then_the_variable(monkeypatch, tmp_path
 
 
 def test_connecting_twice_gives_one_connection_and_refuses_another_home(database, home, tmp_path):
+    import datajoint as dj
+
     from schemas._connect import connect
 
     assert connect() is database
+    assert dj.conn() is database
     assert connect(home) is database
     with pytest.raises(ServerError, match="another process"):
         connect(tmp_path)
