@@ -49,30 +49,42 @@ def depth_power(
     The fall of power with frequency is the same everywhere and would hide what changes along the
     probe. Channels at one depth are averaged. Returns the mesh, for its colour bar.
     """
-    keep = (freqs >= LOW_HZ) & (freqs <= HIGH_HZ)
+    freqs, power = merge_frequencies(freqs, power)
     with np.errstate(divide="ignore", invalid="ignore"):
-        level = 10 * np.log10(power[:, keep])
+        level = 10 * np.log10(power)
     level[~np.isfinite(level)] = np.nan
     depths, owner = np.unique(places, return_inverse=True)
     frame = pd.DataFrame(level).groupby(owner).mean().to_numpy()
     relative = frame - np.nanmedian(frame, axis=0) if np.isfinite(frame).any() else frame
     span = span_db or power_span(relative)
     mesh = ax.pcolormesh(
-        cell_edges(freqs[keep]), cell_edges(depths), relative, cmap="RdBu_r",
+        cell_edges(freqs), cell_edges(depths), relative, cmap="RdBu_r",
         vmin=-span, vmax=span, rasterized=True,
     )  # fmt: skip
-    ax.set(xscale="log", xlim=(max(LOW_HZ, freqs[keep][0]), freqs[keep][-1]))
-    ticks = [t for t in (1, 10, 100) if freqs[keep][0] <= t <= freqs[keep][-1]]
+    ax.set(xscale="log", xlim=(freqs[0], freqs[-1]))
+    ticks = [t for t in (1, 10, 100) if freqs[0] <= t <= freqs[-1]]
     ax.set_xticks(ticks, [str(t) for t in ticks])
     ax.set_xticks([], minor=True)
     ax.set_xlabel("frequency (Hz)")
     return mesh
 
 
+def merge_frequencies(
+    freqs: Float[np.ndarray, " freq"], power: Float[np.ndarray, "channel freq"]
+) -> tuple[Float[np.ndarray, " bin"], Float[np.ndarray, "channel bin"]]:
+    """Mean power in bins of a tenth of an octave from 1 to 300 Hz, or as fine as it was."""
+    keep = (freqs >= LOW_HZ) & (freqs <= HIGH_HZ)
+    octave = np.round(10 * np.log2(freqs[keep]))
+    groups = pd.Series(octave).groupby(octave).ngroup().to_numpy()
+    count = np.bincount(groups)
+    spread = (groups[:, None] == np.arange(len(count))) / count
+    return freqs[keep] @ spread, power[:, keep] @ spread
+
+
 def power_span(relative: Float[np.ndarray, "channel freq"]) -> float:
-    """Half the colour range (dB): the 98th percentile, rounded up to an even number."""
+    """Half the colour range (dB): the 99th percentile, rounded up to an even number."""
     finite = np.abs(relative[np.isfinite(relative)])
-    return float(max(2.0, 2 * np.ceil(np.percentile(finite, 98) / 2))) if len(finite) else 2.0
+    return float(max(2.0, 2 * np.ceil(np.percentile(finite, 99) / 2))) if len(finite) else 2.0
 
 
 def depth_regions(
@@ -116,7 +128,7 @@ def depth_confidence(
     height = np.diff(cell_edges(depths))[owner]
     shades = {True: "#4c6375", False: WARM, None: "#a9b3bd"}
     colours = [shades[a] for a in agrees]
-    ax.barh(places, np.nan_to_num(confidence), height=0.86 * height, color=colours, lw=0)
+    ax.barh(places, np.nan_to_num(confidence), height=height, color=colours, lw=0)
     ax.axvline(0.5, color="white", lw=0.6)
     ax.set(xlim=(0, 1))
     ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
@@ -140,15 +152,17 @@ def depth_bands(
             ax.plot(level[order], places[order], color=colour, lw=1.1, label=name)
     for depth in reversals:
         ax.axhline(depth, color=INK, lw=0.8, ls=(0, (4, 2)))
+        ax.annotate("phase reversal", (1, depth), (-2, 2.5), ("axes fraction", "data"),
+                    "offset points", ha="right", fontsize=7, color=INK)  # fmt: skip
     ax.axvline(0, color=HAIRLINE, lw=0.7, zorder=0)
     ax.set_xlabel("power (dB)")
     return ax
 
 
 def mark_bad(ax: Axes, bad: Sequence[Any], places: Float[np.ndarray, " channel"]) -> Axes:
-    """A small cross at the left edge beside each bad channel."""
+    """A small cross at the left end of each bad channel's row, which is left blank."""
     at = places[[b is True or b is np.True_ for b in bad]]
-    ax.plot(np.full(len(at), -0.025), at, "x", ms=3, mew=0.8, color=WARM, clip_on=False,
+    ax.plot(np.full(len(at), 0.022), at, "x", ms=3.2, mew=0.9, color=WARM,
             transform=ax.get_yaxis_transform())  # fmt: skip
     return ax
 

@@ -20,6 +20,7 @@ from .depth_plots import (
     depth_power,
     depth_regions,
     mark_bad,
+    merge_frequencies,
     power_span,
 )
 from .regions import UNKNOWN, shank_order
@@ -194,7 +195,7 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
     for name, ax in axes.items():
         if name == "power":
             mesh = depth_power(ax, insertion.freqs, power, places, span_db=span)
-            _title(ax, "power", "dB from the median channel")
+            _title(ax, "power", "dB from the median channel" if _inches(ax) > 1.6 else "dB")
             _colour_bar(ax, mesh, span)
         elif name == "predicted":
             depth_regions(ax, channels["region_pred"], places, colours)
@@ -252,7 +253,7 @@ def _evidence(channels: pd.DataFrame) -> str:
 
 def _common_span(insertion: InsertionReport) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
-        level = 10 * np.log10(insertion.power)
+        level = 10 * np.log10(merge_frequencies(insertion.freqs, insertion.power)[1])
     level[~np.isfinite(level)] = np.nan
     bad = insertion.channels.get("bad", pd.Series(False, insertion.channels.index)).eq(True)
     alive = np.isfinite(level).any(axis=1) & ~bad.to_numpy()

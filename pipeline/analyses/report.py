@@ -1,0 +1,82 @@
+"""One study as one self-contained web page."""
+
+from importlib import resources
+
+from . import report_sections
+from .colours import region_colours
+from .markup import Markup, element, join
+from .report_data import ReportData
+from .report_opening import banner, opening, watermark_style
+from .report_sections import Section
+
+MAX_BYTES = 10_000_000
+
+
+def render_report(data: ReportData, *, max_bytes: int = MAX_BYTES) -> str:
+    """HTML with style and pictures inside; it asks the network for nothing.
+
+    If it would be larger than ``max_bytes`` (UTF-8), insertions are left undrawn from the last one
+    on, and the report names them.
+
+    Raises
+    ------
+    ValueError
+        If it is too large even without the picture of any insertion.
+    """
+    colours = region_colours(_regions(data), data.colours)
+    below = [s for s in (make(data) for make in report_sections.SECTIONS) if s]
+    drawn = [report_sections.draw(one, data, colours) for one in data.insertions]
+    shown = len(drawn)
+    while True:
+        first = report_sections.insertions(data, drawn[:shown])
+        page = _page(data, [first, *below] if first else below)
+        size = len(page.encode())
+        if size <= max_bytes:
+            return page
+        if not shown:
+            raise ValueError(
+                f"report of {data.study!r} takes {size:,} bytes without any insertion, allowed are "
+                f"{max_bytes:,}; leave out embeddings or confusions"
+            )
+        over = (size - max_bytes) / size
+        shown = min(shown - 1, int(shown * (1 - over)))
+
+
+def _page(data: ReportData, sections: list[Section]) -> Markup:
+    style = resources.files(__package__).joinpath("report.css").read_text("utf-8")
+    title = f"SYNTHETIC: {data.question}" if data.synthetic else data.question
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="generator", content="fieldbase"),
+        element("title", title),
+        Markup(f"<style>{style}</style>"),
+        watermark_style(data.watermark),
+    )
+    links = [element("a", s.title, href=f"#{s.id}") for s in sections]
+    parts = [
+        element("section", element("h2", s.title), s.body, id=s.id, class_="part") for s in sections
+    ]
+    main = element(
+        "main",
+        opening(data),
+        element("nav", *links, aria_label="Sections") if links else None,
+        *parts,
+    )
+    body = element("body", banner(data), main, _footer(data))
+    return Markup("<!doctype html>\n" + element("html", head, body, lang="en"))
+
+
+def _footer(data: ReportData) -> Markup:
+    facts = {"data": data.data, "after": data.source, **data.generated}
+    pairs = [element("div", element("dt", k), element("dd", v)) for k, v in facts.items() if v]
+    return element("footer", join([element("p", "Made by fieldbase"), element("dl", *pairs)]))
+
+
+def _regions(data: ReportData) -> list[str | None]:
+    named: list[str | None] = []
+    for insertion in data.insertions:
+        for column in ("region_pred", "region_file"):
+            named.extend(insertion.channels.get(column, ()))
+    return named + [r for e in data.embeddings for r in e.region]

@@ -1,0 +1,141 @@
+"""The first screen of a report: question, answer, how sure, and what not to conclude."""
+
+import base64
+
+import numpy as np
+
+from .markup import Markup, element, interval, join, number
+from .report_data import Headline, ReportData
+
+BOUNDED = ("accuracy", "f1", "recall", "auc", "precision", "kappa", "probability")
+
+
+def opening(data: ReportData) -> Markup:
+    """Everything a reader must see before scrolling."""
+    left = element(
+        "div",
+        element("p", join([_origin(data), element("span", data.study)]), class_="eyebrow"),
+        element("h1", data.question),
+        element("p", data.answer, class_="answer"),
+        _not_to_conclude(data),
+        class_="said",
+    )
+    return element("header", left, _card(data.headline), class_="opening")
+
+
+def banner(data: ReportData) -> Markup | None:
+    """The strip that stays on top while the data are synthetic; None for real recordings."""
+    if not data.synthetic:
+        return None
+    text = "No animal was recorded. These numbers test the software and say nothing of any brain."
+    return element("div", element("strong", "SYNTHETIC DATA"), " ", text,
+                   class_="banner", role="note")  # fmt: skip
+
+
+def watermark_style(text: str) -> Markup | None:
+    """A style that writes the text faintly across the whole page, also in print."""
+    if not text:
+        return None
+    safe = "".join(f"&#{ord(c)};" for c in text)
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="520" height="360">'
+        '<text x="260" y="190" transform="rotate(-24 260 180)" text-anchor="middle" '
+        'font-family="sans-serif" font-weight="700" font-size="44" fill="#7a1f1f" '
+        f'fill-opacity="0.07">{safe}</text></svg>'
+    )
+    uri = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    return Markup(f"<style>body::after{{background-image:url({uri})}}</style>")
+
+
+def verdict(headline: Headline) -> str:
+    """What the interval says about chance, in one or two sentences."""
+    low, high, chance = headline.low, headline.high, headline.chance
+    if headline.value is None:
+        return headline.reason or "The value is undefined."
+    if chance is None:
+        said = "There is no chance level to compare with."
+    elif low is None or high is None:
+        said = "No interval could be computed, so the distance from chance is untested."
+    elif low > chance:
+        said = "The whole interval lies above chance."
+    elif high < chance:
+        said = "The whole interval lies below chance."
+    else:
+        said = "The interval includes chance: this is no evidence that anything was learnt."
+    if headline.n_subjects == 1:
+        said += " With one subject, nothing here speaks for other subjects."
+    return said
+
+
+def _origin(data: ReportData) -> Markup:
+    kind = "synthetic" if data.synthetic else "real"
+    text = "Synthetic data" if data.synthetic else "Real recordings"
+    return element("span", text, class_=f"origin {kind}")
+
+
+def _not_to_conclude(data: ReportData) -> Markup | None:
+    if not data.not_to_conclude:
+        return None
+    items = [element("li", sentence) for sentence in data.not_to_conclude]
+    title = element("h2", "What not to conclude")
+    return element("section", title, element("ul", *items), class_="caution")
+
+
+def _card(headline: Headline) -> Markup:
+    what = [headline.metric, f"{headline.level} level" if headline.level else "", headline.model]
+    facts = [
+        ("Chance", number(headline.chance, 2)),
+        ("Subjects", number(headline.n_subjects)),
+        (headline.counted.capitalize(), number(headline.n_channels)),
+    ]
+    pairs = [element("div", element("dt", k), element("dd", v)) for k, v in facts]
+    return element(
+        "aside",
+        element("p", " · ".join(w for w in what if w), class_="metric"),
+        element("p", number(headline.value, 2), class_="value"),
+        _interval_line(headline),
+        _number_line(headline),
+        element("dl", *pairs),
+        element("p", verdict(headline), class_="verdict"),
+        class_="headline",
+        aria_label="Main result",
+    )
+
+
+def _interval_line(headline: Headline) -> Markup | None:
+    if headline.low is None or headline.high is None:
+        return None
+    ends = element("strong", interval(headline.low, headline.high, 2))
+    return element("p", ends, " ", headline.interval, class_="interval")
+
+
+def _number_line(headline: Headline) -> Markup | None:
+    """Interval, value and chance on one scale; None without a value."""
+    known = (headline.value, headline.chance, headline.low, headline.high)
+    present = [v for v in known if v is not None and np.isfinite(v)]
+    if headline.value is None or not present:
+        return None
+    if any(word in headline.metric.lower() for word in BOUNDED):
+        start, stop = 0.0, 1.0
+    else:
+        room = 0.12 * (max(*present, 0.0) - min(*present, 0.0) or 1.0)
+        start, stop = min(*present, 0.0) - room, max(*present, 0.0) + room
+
+    def at(value: float) -> str:
+        return f"{100 * (value - start) / (stop - start):.2f}%"
+
+    marks = [element("i", class_="track")]
+    if headline.low is not None and headline.high is not None:
+        width = 100 * (headline.high - headline.low) / (stop - start)
+        style = f"left:{at(headline.low)};width:{width:.2f}%"
+        marks.append(element("i", class_="range", style=style))
+    if headline.chance is not None:
+        label = element("span", f"chance {number(headline.chance, 2)}")
+        edge = " end" if (headline.chance - start) / (stop - start) > 0.8 else ""
+        marks.append(
+            element("b", label, class_="chance" + edge, style=f"left:{at(headline.chance)}")
+        )
+    marks.append(element("i", class_="dot", style=f"left:{at(headline.value)}"))
+    if (start, stop) == (0.0, 1.0):
+        marks += [element("em", "0", class_="from"), element("em", "1", class_="to")]
+    return element("div", *marks, class_="line", aria_hidden="true")
