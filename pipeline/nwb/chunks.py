@@ -6,16 +6,19 @@ touches the chunk. Here each chunk is fetched raw, decoded once, outside that lo
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 
 import h5py
 import numpy as np
+from isal import isal_zlib
 
 _DEFLATE, _SHUFFLE = 1, 2
 _IN_FLIGHT_BYTES = 32 << 20
+_LINE_BYTES = 64
 
 Placer = Callable[[tuple[int, ...], np.ndarray], None]
 
@@ -30,34 +33,87 @@ def decodable(data: h5py.Dataset) -> bool:
 def decode_chunks(data: h5py.Dataset, offsets: Iterable[tuple[int, ...]], place: Placer) -> None:
     """Decode the chunks at some offsets, each once, and hand them to ``place`` in threads.
 
-    ``place(offset, chunk)`` gets chunks clipped to the dataset's extent, in any order; writing
-    to disjoint parts of one array is safe. At most 32 MB of chunks wait at any moment.
+    ``place(offset, block)`` gets blocks clipped to the dataset's extent, in any order; writing
+    to disjoint parts of one array is safe. Narrow chunks side by side come as one block, so that
+    a row of it fills a cache line. Some 32 MB of chunks wait at any moment.
     """
-    filters, dtype, shape, chunk = _filters(data), data.dtype, data.shape, data.chunks
-    size = prod(chunk) * dtype.itemsize
+    codec = Codec(_filters(data), data.dtype, data.shape, data.chunks)
     waiting: deque[Future[None]] = deque()
-    limit = max(2 * _workers(), min(256, _IN_FLIGHT_BYTES // max(size, 1)))
-
-    def work(offset: tuple[int, ...], raw: bytes, mask: int) -> None:
-        block = np.frombuffer(_decode(raw, filters, mask, size, dtype), dtype).reshape(chunk)
-        clip = tuple(slice(0, n - o) for n, o in zip(shape, offset, strict=True))
-        place(offset, block[clip])
-
     try:
-        for offset in offsets:
-            found = _raw(data, offset)
-            if found is None:
-                spot = tuple(slice(o, o + n) for o, n in zip(offset, chunk, strict=True))
-                place(offset, data[spot])
-                continue
+        for group in _side_by_side(offsets, codec):
+            raw = [_raw(data, offset) for offset in group]
+            limit = max(_workers() + 1, _IN_FLIGHT_BYTES // (len(group) * codec.size))
             if len(waiting) >= limit:
                 waiting.popleft().result()
-            waiting.append(_pool().submit(work, offset, *found))
+            waiting.append(_pool().submit(_work, codec, group, raw, place))
         while waiting:
             waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
+        wait(waiting)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """What is needed to turn a chunk's bytes into numbers."""
+
+    filters: tuple[int, ...]
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of one decoded chunk."""
+        return prod(self.chunk) * self.dtype.itemsize
+
+    def decode(self, raw: bytes, mask: int) -> np.ndarray:
+        """One chunk; ``mask`` has a bit set for each filter HDF5 left out."""
+        for i in reversed(range(len(self.filters))):
+            if mask >> i & 1:
+                continue
+            if self.filters[i] == _DEFLATE:
+                raw = isal_zlib.decompress(raw, bufsize=self.size)
+            else:
+                planes = np.frombuffer(raw, np.uint8).reshape(self.dtype.itemsize, -1)
+                raw = np.ascontiguousarray(planes.T).ravel()
+        return np.frombuffer(raw, self.dtype).reshape(self.chunk)
+
+
+def _side_by_side(
+    offsets: Iterable[tuple[int, ...]], codec: Codec
+) -> Iterator[list[tuple[int, ...]]]:
+    """Runs of adjacent chunks in one row of chunks, up to a cache line wide."""
+    width = codec.chunk[-1]
+    most = max(1, _LINE_BYTES // (width * codec.dtype.itemsize)) if len(codec.chunk) == 2 else 1
+    group: list[tuple[int, ...]] = []
+    for offset in offsets:
+        joins = group and len(group) < most and offset[0] == group[0][0]
+        if group and not (joins and offset[1] == group[-1][1] + width):
+            yield group
+            group = []
+        group.append(offset)
+    if group:
+        yield group
+
+
+def _work(
+    codec: Codec,
+    group: list[tuple[int, ...]],
+    raw: list[tuple[bytes, int] | np.ndarray],
+    place: Placer,
+) -> None:
+    clip = tuple(slice(0, n - o) for n, o in zip(codec.shape, group[0], strict=True))
+    blocks = (part if isinstance(part, np.ndarray) else codec.decode(*part) for part in raw)
+    if len(group) == 1:
+        place(group[0], next(blocks)[clip])
+        return
+    width = codec.chunk[1]
+    joined = np.empty((width * len(group), codec.chunk[0]), codec.dtype)
+    for i, block in enumerate(blocks):
+        joined[i * width : i * width + block.shape[1], : len(block)] = block.T
+    place(group[0], joined.T[clip])
 
 
 def read_rows(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
@@ -75,28 +131,13 @@ def read_rows(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     return out
 
 
-def _raw(data: h5py.Dataset, offset: tuple[int, ...]) -> tuple[bytes, int] | None:
+def _raw(data: h5py.Dataset, offset: tuple[int, ...]) -> tuple[bytes, int] | np.ndarray:
     try:
         mask, raw = data.id.read_direct_chunk(offset)
     except (RuntimeError, OSError):  # never written: HDF5 gives the fill value, or the true error
-        return None
+        spot = tuple(slice(o, o + n) for o, n in zip(offset, data.chunks, strict=True))
+        return data[spot]
     return raw, mask
-
-
-def _decode(
-    raw: bytes, filters: tuple[int, ...], mask: int, size: int, dtype: np.dtype
-) -> bytes | np.ndarray:
-    from isal import isal_zlib
-
-    for place in reversed(range(len(filters))):
-        if mask >> place & 1:
-            continue
-        if filters[place] == _DEFLATE:
-            raw = isal_zlib.decompress(raw, bufsize=size)
-        else:
-            planes = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, -1)
-            raw = np.ascontiguousarray(planes.T).ravel()
-    return raw
 
 
 def _filters(data: h5py.Dataset) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from .open import open_nwb
 from .series import scale_of
 
 _BLOCK_BYTES = 16 << 20
+_TILE = 512
 
 Placer = Callable[[int, int, np.ndarray], None]
 """Gets (first sample, first column, stored numbers), once for every chunk."""
@@ -158,9 +159,11 @@ class LfpReader:
             block = block[:, inside[0] : inside[-1] + 1]
             view = out[:, wanted[0] : wanted[-1] + 1]
             factor = self._factor[columns[wanted]]
-            np.multiply(block, factor, out=view, casting="same_kind", dtype=self._dtype)
-            if self._offset:
-                view += self._offset
+            for i in range(0, len(view), _TILE):  # a tile stays in cache while it is turned
+                part = view[i : i + _TILE]
+                np.multiply(block[i : i + _TILE], factor, out=part, casting="same_kind")
+                if self._offset:
+                    part += self._offset
         else:
             values = block[:, inside].astype(self._dtype) * self._factor[columns[wanted]]
             out[:, wanted] = values + self._offset
