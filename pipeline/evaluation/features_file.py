@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ class FeatureMapping(Params):
     transform: Literal["none", "log"] = Field("none", description="applied to the features")
 
     @model_validator(mode="after")
-    def _some_subject(self) -> Self:
+    def _some_subject(self) -> "FeatureMapping":
         if self.subject is None and self.session is None:
             raise ValueError(
                 "a feature file needs a column for subject or session: who was recorded"
@@ -44,7 +44,7 @@ class FeatureMapping(Params):
         return self
 
     @classmethod
-    def from_toml(cls, path: Path | str) -> Self:
+    def from_toml(cls, path: Path | str) -> "FeatureMapping":
         """The mapping in a TOML file, at its top or in its table ``[mapping]``."""
         table = tomllib.loads(Path(path).read_text())
         return cls.model_validate(table.get("mapping", table))

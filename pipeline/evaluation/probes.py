@@ -145,7 +145,9 @@ def _run(
             said[fold.test] = fit_predict(x[fold.train], y[fold.train], x[fold.test], params)
         counts = {"n_train": int(fold.train.sum()), "n_test": int(fold.test.sum())}
         rows.append({"fold": fold.name, **counts, "n_classes": len(known), "reason": reason})
-    return said, pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table["reason"] = pd.Series([row["reason"] for row in rows], dtype=object)  # None, not NaN
+    return said, table
 
 
 def fit_predict(

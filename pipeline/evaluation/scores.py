@@ -59,8 +59,10 @@ class ScoreRow:
 
 def score_frame(rows: Iterable[ScoreRow]) -> pd.DataFrame:
     """The rows as a table, one column per attribute."""
-    columns = list(ScoreRow.__dataclass_fields__)
-    return pd.DataFrame([row.to_dict() for row in rows], columns=columns)
+    rows = list(rows)
+    frame = pd.DataFrame([r.to_dict() for r in rows], columns=list(ScoreRow.__dataclass_fields__))
+    frame["reason"] = pd.Series([row.reason for row in rows], dtype=object)  # None, not NaN
+    return frame
 
 
 def as_labels(values: Iterable[object]) -> np.ndarray:

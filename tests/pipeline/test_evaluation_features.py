@@ -1,0 +1,85 @@
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from pipeline.evaluation import FeatureMapping, read_feature_file
+
+MAPPING = FeatureMapping(
+    features=("power", "theta"), source="=a lab", subject="mouse", channel="site", region="place"
+)
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "power": [1.0, np.nan, 3.0, np.inf, 5.0],
+            "theta": [5, 4, 3, 2, 1],
+            "mouse": ["m1", "m1", "m1", "m2", "m2"],
+            "site": [7, 7, 7, 8, 8],
+            "place": ["CA1", "CA1", "CA1", None, "DG"],
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_rows_get_their_roles_and_rows_with_gaps_are_counted_out(frame, tmp_path, kind):
+    path = tmp_path / f"features.{kind}"
+    frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
+    table = read_feature_file(path, MAPPING)
+    assert table.dropped == 2
+    assert table.features.tolist() == [[1, 5], [3, 3], [5, 1]]
+    assert table.names == ("power", "theta")
+    assert table.rows["source"].tolist() == ["a lab"] * 3
+    assert table.rows["session"].tolist() == ["m1", "m1", "m2"]
+    assert table.rows["channel"].tolist() == ["7", "7", "8"]
+    assert table.rows["window"].tolist() == [0, 1, 0]
+
+
+def test_a_vector_per_row_is_one_feature_per_element(tmp_path):
+    path = tmp_path / "vectors.parquet"
+    pd.DataFrame({"v": [[1.0, 2.0], [3.0, 4.0]], "who": ["a", "b"]}).to_parquet(path)
+    table = read_feature_file(path, FeatureMapping(features=("v",), subject="who"))
+    assert table.names == ("v[0]", "v[1]")
+    assert table.features.tolist() == [[1, 2], [3, 4]]
+    assert table.rows["region"].isna().all()
+
+
+def test_a_mapping_is_a_toml_table_and_must_say_who_was_recorded(tmp_path):
+    path = tmp_path / "mapping.toml"
+    path.write_text('[mapping]\nfeatures = ["power"]\nsubject = "mouse"\ntransform = "log"\n')
+    assert FeatureMapping.from_toml(path) == FeatureMapping(
+        features=("power",), subject="mouse", transform="log"
+    )
+    with pytest.raises(ValidationError, match="who was recorded"):
+        FeatureMapping(features=("power",))
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(frame, tmp_path):
+    path = tmp_path / "features.parquet"
+    frame.to_parquet(path)
+    with pytest.raises(KeyError, match="delta.*theta"):
+        read_feature_file(path, FeatureMapping(features=("delta",), subject="mouse"))
+    with pytest.raises(ValueError, match=r"parquet, .csv or .npz"):
+        read_feature_file(tmp_path / "features.mat", MAPPING)
+
+
+def test_arrays_of_other_lengths_are_refused(tmp_path):
+    path = tmp_path / "features.npz"
+    np.savez(path, x=np.ones((4, 2)), who=np.array(["a"] * 3))
+    with pytest.raises(ValueError, match="other lengths than 4"):
+        read_feature_file(path, FeatureMapping(features=("x",), subject="who"))
+
+
+@pytest.mark.real
+def test_the_real_ecog_spectra_are_read_with_one_window_shared_by_four_regions(real_data):
+    mapping = FeatureMapping(
+        features=("spectra",), source="=AJILE12", subject="patient", region="region",
+        window="window", transform="log",
+    )  # fmt: skip
+    table = read_feature_file(real_data / "features" / "ajile12_psd.npz", mapping)
+    assert table.features.shape == (7700, 123)
+    assert table.dropped == 0
+    counts = table.rows.groupby(["subject", "window"])["region"].nunique()
+    assert (counts == 4).all()
