@@ -74,12 +74,13 @@ def test_the_core_needs_neither_torch_nor_dandi_nor_s3():
 
 
 def test_importing_schemas_is_quick_and_without_torch():
+    """Processor time, so that it is about us and not about what else the machine is doing."""
     code = (
-        "import json, sys, time; began = time.perf_counter(); import schemas;"
-        "took = time.perf_counter() - began; print(json.dumps([took, sorted(sys.modules)]))"
+        "import json, sys, time; began = time.process_time(); import schemas;"
+        "took = time.process_time() - began; print(json.dumps([took, sorted(sys.modules)]))"
     )
     took = []
-    for _ in range(3):  # the best of three: another program may be using the machine
+    while len(took) < 3 and min(took, default=9) > 2:
         run = subprocess.run(
             [sys.executable, "-W", "error::UserWarning", "-c", code],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -87,9 +88,7 @@ def test_importing_schemas_is_quick_and_without_torch():
         seconds, modules = json.loads(run.stdout)
         took.append(seconds)
         assert not {"torch", "transformers", "dandi", "s3fs"} & set(modules)
-        if seconds <= 2:
-            return
-    pytest.fail(f"import schemas took {min(took):.2f} s at best, 2 s are allowed")
+    assert min(took) <= 2
 
 
 def test_importing_schemas_connects_to_nothing(tmp_path):
@@ -147,6 +146,7 @@ def test_nothing_large_or_generated_or_secret_is_committed():
 
 
 def load_script():
+    """The module that `make test-mysql` runs."""
     spec = importlib.util.spec_from_file_location("run_on_mysql", ROOT / "tests/run_on_mysql.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
