@@ -10,6 +10,7 @@ _NO_LABEL = {
     "location", "filtering", "group", "group_name", "reference", "coordinate_frame", "channel_name",
     "electrode_name", "contact_shapes", "contact_ids", "contact_id", "label", "probe_name",
     "shank_ids", "imp", "x", "y", "z", "manufacturer", "channel", "name", "shank", "channel_ids",
+    "predicted_region",
 }  # fmt: skip
 _BRAIN_MM = 300.0  # no brain coordinate in mm is larger, few in µm are smaller for a whole table
 
