@@ -8,20 +8,21 @@ Modules in foreign-key order: session, recording, anatomy, windows, dataset, tra
 embedding, prediction, analysis. `scores()` is a tidy view over every score.
 """
 
+import os
 from pathlib import Path
 
-from . import (  # in foreign-key order
-    session,
-    recording,
+from ._connect import connect  # isort: skip  (first: it imports datajoint without its warnings)
+from . import (
+    analysis,
     anatomy,
-    windows,
     dataset,
-    training,
     embedding,
     prediction,
-    analysis,
+    recording,
+    session,
+    training,
+    windows,
 )
-from ._connect import connect
 from ._scores import scores
 
 MODULES = (
@@ -57,7 +58,9 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
             f"this process already uses the tables of {_active!r}; asked for {prefix!r}. "
             "Start another process (in Jupyter: restart the kernel)."
         )
-    connect(home)
+    if home is not None:
+        os.environ["FIELDBASE_HOME"] = str(Path(home).expanduser().resolve())
+    connect(create=create)
     if _active == prefix:
         return
     for module in MODULES:

@@ -1,12 +1,13 @@
 """Tables of named parameter sets: a name never changes its meaning."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
 
 import datajoint as dj
 
-from pipeline.params import Params, digest
+from pipeline.params import Params, canonical_json, digest
 
 
 class ParamSet(dj.Manual):
@@ -71,10 +72,32 @@ class Task(dj.Manual):
     """
 
     key: str
+    inputs: type[dj.Manual] | None = None
 
     @classmethod
-    def ensure(cls, **content: Any) -> dict[str, str]:
-        """The key of this request, inserted if nobody asked for it yet."""
-        mark = digest({name: value for name, value in content.items() if value is not None})
-        cls.insert1({cls.key: mark, **content}, skip_duplicates=True)
+    def ensure(
+        cls, *, inputs: list[dict[str, Any]] | None = None, **content: Any
+    ) -> dict[str, str]:
+        """The key of this request, inserted with its inputs if nobody asked for it yet.
+
+        Parameters
+        ----------
+        inputs
+            Rows of the table in `cls.inputs`, without this key: what the task is made from.
+        """
+        told = {name: value for name, value in content.items() if value is not None}
+        if inputs is not None:
+            told["inputs"] = sorted(canonical_json(row) for row in inputs)
+        mark = digest(told)
+        if not cls & {cls.key: mark}:
+            with all_or_nothing(cls.connection):
+                cls.insert1({cls.key: mark, **content}, skip_duplicates=True)
+                if inputs:
+                    rows = [{cls.key: mark, **row} for row in inputs]
+                    cls.inputs.insert(rows, skip_duplicates=True)
         return {cls.key: mark}
+
+
+def all_or_nothing(connection: dj.Connection):
+    """A transaction, or nothing new inside one that runs already."""
+    return nullcontext() if connection.in_transaction else connection.transaction

@@ -88,7 +88,7 @@ class EvaluationTask(Task):
     evaluation : char(64)                # sha256 of folds, predictions and parameters
     ---
     -> dataset.SplitTask.proj(eval_split="split")
-    -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")  # NULL: all folds
+    -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
     -> training.ModelParamSet
     eval_model : varchar(64)             # what the study calls the model
     seed : int32
@@ -107,6 +107,9 @@ class EvaluationInput(dj.Manual):
     ---
     -> dataset.SplitFold.proj(input_split="split", input_fold="fold")
     """
+
+
+EvaluationTask.inputs = EvaluationInput
 
 
 @schema
@@ -151,12 +154,13 @@ class LinearProbeTask(Task):
     # Asked for: a linear read-out of region, session or insertion from embeddings.
     linear_probe : char(64)              # sha256 of embeddings, target and parameters
     ---
-    -> training.TrainingTask
+    -> [nullable] training.TrainingTask
     -> embedding.EmbedParamSet
     -> dataset.SplitTask.proj(eval_split="split")
-    -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")  # NULL: all folds
+    -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
     target : varchar(16)                 # region | session | insertion
     eval_model : varchar(64)             # what the study calls the model
+    seed : int32                         # of the trainings
     -> [nullable] anatomy.LabelScheme
     -> ProbeParamSet
     """
@@ -170,6 +174,9 @@ class LinearProbeInput(dj.Manual):
     -> LinearProbeTask
     -> embedding.EmbeddingTask
     """
+
+
+LinearProbeTask.inputs = LinearProbeInput
 
 
 @schema
@@ -187,7 +194,7 @@ class LinearProbe(_Analysis, dj.Computed):
     tasks, inputs, input_table = LinearProbeTask(), LinearProbeInput(), embedding.Embedding()
 
     def make_compute(self, key, asked, **options):
-        from ._analyse import probe
+        from ._probe import probe
 
         return probe(asked)
 
@@ -198,12 +205,13 @@ class SilhouetteTask(Task):
     # Asked for: how embeddings cluster by region, session or insertion.
     silhouette : char(64)                # sha256 of embeddings, target and parameters
     ---
-    -> training.TrainingTask
+    -> [nullable] training.TrainingTask
     -> embedding.EmbedParamSet
     -> dataset.SplitTask.proj(eval_split="split")
-    -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")  # NULL: all folds
+    -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
     target : varchar(16)                 # region | session | insertion
     eval_model : varchar(64)             # what the study calls the model
+    seed : int32                         # of the trainings
     -> [nullable] anatomy.LabelScheme
     -> ProbeParamSet
     """
@@ -217,6 +225,9 @@ class SilhouetteInput(dj.Manual):
     -> SilhouetteTask
     -> embedding.EmbeddingTask
     """
+
+
+SilhouetteTask.inputs = SilhouetteInput
 
 
 @schema
@@ -234,7 +245,7 @@ class Silhouette(_Analysis, dj.Computed):
     tasks, inputs, input_table = SilhouetteTask(), SilhouetteInput(), embedding.Embedding()
 
     def make_compute(self, key, asked, **options):
-        from ._analyse import silhouette
+        from ._probe import silhouette
 
         return silhouette(asked)
 
@@ -242,10 +253,11 @@ class Silhouette(_Analysis, dj.Computed):
 @schema
 class ControlTask(Task):
     definition = """
-    # Asked for: a control beside an evaluation.
-    control : char(64)                   # sha256 of evaluation, kind and seed
+    # Asked for: a control beside an evaluation or a linear probe.
+    control : char(64)                   # sha256 of what it stands beside, kind and seed
     ---
-    -> EvaluationTask
+    -> [nullable] EvaluationTask
+    -> [nullable] LinearProbeTask
     control_kind : varchar(32)           # permuted_labels | phase_randomised | relabelled
     control_seed : int32
     """
@@ -253,29 +265,35 @@ class ControlTask(Task):
 
 
 @schema
-class ControlInput(dj.Manual):
-    definition = """
-    # The evaluation a control stands beside.
-    -> ControlTask
-    -> EvaluationTask
-    """
-
-
-@schema
-class Control(_Analysis, dj.Computed):
+class Control(dj.Computed):
     definition = """
     # What the score would be if the model had nothing to go on.
     -> ControlTask
     ---
-    control_text : varchar(512)          # what was changed, in words
+    control_text : varchar(1024)         # what was changed, in words
     """
 
     class Score(dj.Part):
         definition = SCORE
 
-    tasks, inputs, input_table = ControlTask(), ControlInput(), Evaluation()
+    tasks = ControlTask()
 
-    def make_compute(self, key, asked, **options):
-        from ._analyse import control
+    @property
+    def key_source(self):
+        """Tasks whose evaluation or probe is there."""
+        waiting = (ControlTask & "evaluation is not null") - Evaluation.proj()
+        return ControlTask.proj() - waiting.proj() - (
+            (ControlTask & "linear_probe is not null") - LinearProbe.proj()
+        ).proj()
 
-        return control(asked, **options)
+    def make_fetch(self, key, **options):
+        return ((ControlTask & key).fetch1(),)
+
+    def make_compute(self, key, task, **options):
+        from ._control import control
+
+        return control(task, **options)
+
+    def make_insert(self, key, row, scores, **options):
+        self.insert1({**key, **row})
+        self.Score.insert([{**key, "score": i, **score} for i, score in enumerate(scores)])

@@ -101,6 +101,12 @@ class Split(dj.Computed):
     assignment_digest : char(64)         # sha256 of every assignment
     """
 
+    @property
+    def key_source(self):
+        """Tasks whose members all have windows."""
+        missing = SplitTask * DatasetMember.proj() - windows.Windows.proj()
+        return SplitTask.proj() - dj.U("split").aggr(missing, n="count(*)")
+
     def make(self, key):
         from ._split import split
 

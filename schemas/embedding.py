@@ -22,7 +22,7 @@ class EmbedParamSet(ParamSet):
 
     @classmethod
     def params_class(cls, values):
-        from pipeline.training.inference import EmbedParams
+        from pipeline.models import EmbedParams
 
         return EmbedParams
 

@@ -28,10 +28,18 @@ class Ingestion(dj.Imported):
     seconds : float64                    # time to read (s)
     """
 
-    def make(self, key):
-        from ._ingest import ingest
+    def make_fetch(self, key, **options):
+        return ((session.NwbFile & key).fetch1("root", "path", "file_kind"),)
 
-        ingest(self, key)
+    def make_compute(self, key, file, **options):
+        from ._ingest import read
+
+        return (read(key),)
+
+    def make_insert(self, key, found, **options):
+        from ._ingest import store
+
+        store(self, key, found)
 
 
 @schema
@@ -191,8 +199,10 @@ class FeatureSeries(dj.Manual):
     -> Ingestion
     -> session.Session
     ---
-    n_rows : int64
+    n_vectors : int64
     n_features : int32
+    feature_session : varchar(255)       # session as written in the file
+    feature_subject : varchar(255)       # subject as written in the file
     """
 
 

@@ -46,7 +46,7 @@ class FitParamSet(ParamSet):
 
     @classmethod
     def params_class(cls, values):
-        from pipeline.training.fit import FitParams
+        from pipeline.training import FitParams
 
         return FitParams
 
@@ -67,27 +67,8 @@ class TrainingTask(Task):
     @classmethod
     def ensure(cls, *, parents=None, **content):
         """The key of this request; `parents` maps a role (init, teacher) to a training."""
-        from pipeline.params import digest
-
-        parents = dict(parents or {})
-        mark = digest({**content, "parents": parents})
-        connection = cls.connection
-        with connection.transaction if not connection.in_transaction else _nothing():
-            cls.insert1({cls.key: mark, **content}, skip_duplicates=True)
-            TrainingParent.insert(
-                [
-                    {"training": mark, "parent_role": role, "parent": parent}
-                    for role, parent in parents.items()
-                ],
-                skip_duplicates=True,
-            )
-        return {cls.key: mark}
-
-
-def _nothing():
-    from contextlib import nullcontext
-
-    return nullcontext()
+        rows = [{"parent_role": role, "parent": name} for role, name in (parents or {}).items()]
+        return super().ensure(inputs=rows, **content)
 
 
 @schema
@@ -99,6 +80,9 @@ class TrainingParent(dj.Manual):
     ---
     -> TrainingTask.proj(parent="training")
     """
+
+
+TrainingTask.inputs = TrainingParent
 
 
 @schema

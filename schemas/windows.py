@@ -172,7 +172,17 @@ class Windows(dj.Computed):
         n_rejected : int64
         """
 
-    def make(self, key):
+    def make_fetch(self, key, **options):
+        from ._windows import request
+
+        return (request(key),)
+
+    def make_compute(self, key, asked, **options):
         from ._windows import cut
 
-        cut(self, key)
+        return (cut(asked),)
+
+    def make_insert(self, key, made, **options):
+        from ._windows import store
+
+        store(self, key, made)

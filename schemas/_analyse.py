@@ -1,0 +1,146 @@
+"""Stored predictions and embeddings become scores: what the analysis tables do."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.recording import WindowSet
+
+from . import analysis, prediction
+from ._names import clip
+from ._roles import member_windows, role_masks
+
+Scores = list[dict[str, Any]]
+WHERE = ("session", "subject", "channel", "start_s", "region", "insertion")
+
+
+def request(tasks, inputs, key: dict[str, Any]) -> dict[str, Any]:
+    """The task and its inputs: keys and names, no arrays."""
+    return {
+        "task": (tasks & key).fetch1(),
+        "inputs": (inputs & key).to_dicts(order_by=inputs.primary_key),
+    }
+
+
+def score_rows(rows: Iterable, groups: int | None = None) -> Scores:
+    """ScoreRows of the pipeline as rows of a Score part."""
+    return [
+        {
+            "level": row.level,
+            "metric": row.metric,
+            "detail": clip(row.detail, 255) or None,
+            "value": row.value,
+            "chance": row.chance,
+            "n": row.n,
+            "n_groups": groups,
+            "low": row.low,
+            "high": row.high,
+            "score_reason": clip(row.reason, 512),
+        }
+        for row in rows
+        if row.metric != "confusion"
+    ]
+
+
+def evaluate(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores, list[dict[str, Any]]]:
+    """Score the held-out answers of an evaluation: its row, scores and confusion cells."""
+    from pipeline.evaluation import SCORERS
+
+    params = analysis.EvalParamSet.get(asked["task"])
+    kind, outputs, targets, groups = gather(asked)
+    rows = SCORERS[kind](outputs, targets, groups, params)
+    subjects = int(groups["subject"].nunique())
+    row = {"n_subjects": subjects, "n_sessions": int(groups["session"].nunique())}
+    return row, score_rows(rows, subjects), _confusion(rows)
+
+
+def gather(asked: dict[str, Any], change=None):
+    """Kind of output, held-out outputs, their targets, and who they are from.
+
+    Parameters
+    ----------
+    change
+        Called with each window set and the stored answer; gives other outputs, window and site
+        indices (a control). None takes the stored ones.
+    """
+    parts = [_held_out(member, asked["task"]["eval_split"], change) for member in asked["inputs"]]
+    kind = {part[0] for part in parts}
+    if len(kind) != 1:
+        raise LookupError(f"an evaluation needs outputs of one kind, got {sorted(kind)}")
+    join = {"classes": _join_classes, "rates": _join_rates}
+    return parts[0][0], *join[parts[0][0]](parts)
+
+
+def _held_out(member: dict[str, Any], split: str, change):
+    task = prediction.PredictionTask & {"prediction": member["prediction"]}
+    row = (prediction.Prediction * task).fetch1()
+    windowset = member_windows(split, row["windows"])
+    test = role_masks(split, member["input_fold"], windowset).get("test")
+    if test is None:
+        raise LookupError(f"{windowset.session} is not held out in fold {member['input_fold']}")
+    if change is None:
+        outputs, window, site = (row[n].load() for n in ("outputs", "window_index", "site_index"))
+    else:
+        outputs, window, site = change(windowset, row, test)
+    keep = test[window]
+    return row["output"], row["classes"], outputs[keep], window[keep], site[keep], windowset
+
+
+def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.DataFrame:
+    """Who, where and when each row of an array is: the columns in `WHERE`."""
+    table = pd.DataFrame({"start_s": windowset.start_s[window]})
+    table["session"] = windowset.session
+    table["subject"] = f"{windowset.source}/{windowset.subject}"
+    if len(windowset.channels) and (site >= 0).all():
+        channels = windowset.channels
+        table["channel"] = (channels["probe"] + ":" + channels["channel"].astype(str)).to_numpy()[
+            site
+        ]
+        table["insertion"] = (windowset.session + " " + channels["probe"]).to_numpy()[site]
+        table["region"] = channels["region"].to_numpy(dtype=object)[site]
+    else:
+        table["channel"], table["insertion"], table["region"] = "all", windowset.session, None
+    return table[list(WHERE)]
+
+
+def _join_classes(parts):
+    from pipeline.evaluation import ClassOutputs
+
+    classes = tuple(dict.fromkeys(name for part in parts for name in part[1]))
+    blocks, frames = [], []
+    for _, names, outputs, window, site, windowset in parts:
+        block = np.zeros((len(outputs), len(classes)))
+        block[:, [classes.index(name) for name in names]] = outputs
+        blocks.append(block)
+        frames.append(where(windowset, window, site))
+    groups = pd.concat(frames, ignore_index=True)
+    return ClassOutputs(np.concatenate(blocks), classes), groups["region"].to_numpy(), groups
+
+
+def _join_rates(parts):
+    from pipeline.evaluation import RateOutputs
+
+    frames = []
+    for _, _, _, _, _, windowset in parts:
+        units = windowset.units.assign(
+            session=windowset.session, subject=f"{windowset.source}/{windowset.subject}"
+        )
+        frames.append(units[["session", "subject", "unit"]])
+    counts = [np.asarray(windowset.spikes)[window] for _, _, _, window, _, windowset in parts]
+    outputs = RateOutputs([part[2] for part in parts])
+    return outputs, counts, pd.concat(frames, ignore_index=True)
+
+
+def _confusion(rows) -> list[dict[str, Any]]:
+    cells = [row for row in rows if row.metric == "confusion"]
+    return [
+        {
+            "level": row.level,
+            "true_region": row.detail.split(" > ")[0],
+            "predicted_region": row.detail.split(" > ")[1],
+            "n_confused": int(row.value),
+        }
+        for row in cells
+    ]

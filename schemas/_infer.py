@@ -1,0 +1,131 @@
+"""A trained model over stored windows: what ``Embedding`` and ``Prediction`` do."""
+
+import hashlib
+import time
+from typing import Any
+
+import numpy as np
+
+from pipeline.recording import WindowSet
+
+from . import embedding, prediction, training
+from ._load import load_windows
+from ._names import clip
+from ._train import checkpoint_folder, condition_of, spectra_of
+
+BATCH = 64
+
+
+def embed(
+    task: dict[str, Any], *, device: str = "cpu", batch_size: int = BATCH, **_: Any
+) -> dict[str, Any]:
+    """The row of one Embedding."""
+    from pipeline.training.inference import embed_windows
+
+    windowset = load_windows(task["windows"])
+    params = embedding.EmbedParamSet.get(task)
+    started = time.monotonic()
+    vectors, window, site = embed_windows(
+        load_model(task["training"], device), windowset,
+        batch_size=batch_size, device=device, params=params,
+    )  # fmt: skip
+    return {
+        "vectors": vectors,
+        "window_index": window,
+        "site_index": site,
+        "n_rows": len(vectors),
+        "dim": vectors.shape[1],
+        "embedding_digest": hashlib.sha256(vectors.tobytes()).hexdigest(),
+        "embed_device": device,
+        "embed_seconds": time.monotonic() - started,
+    }
+
+
+def predict(
+    task: dict[str, Any], *, device: str = "cpu", batch_size: int = BATCH, **_: Any
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of one Prediction and one row per channel."""
+    from pipeline.models import MODELS
+    from pipeline.training.inference import predict_windows
+
+    windowset = load_windows(task["windows"])
+    trained = (training.Training & {"training": task["training"]}).fetch1()
+    started = time.monotonic()
+    model = load_model(task["training"], device)
+    found = predict_windows(model, windowset, batch_size=batch_size, device=device)
+    kind = MODELS[model.params.family].output
+    domain = compare_domain(windowset, trained["domain"])
+    row = {
+        "output": kind,
+        "outputs": found.outputs,
+        "window_index": found.window,
+        "site_index": found.channel,
+        "classes": trained["classes"],
+        "domain_check": _domain_row(domain),
+        "predict_device": device,
+        "predict_seconds": time.monotonic() - started,
+    }
+    if kind != "classes":
+        return row, []
+    params = prediction.PostprocessParamSet.get(task)
+    return row, channel_rows(found, trained["classes"], windowset, params, domain)
+
+
+def load_model(name: str, device: str):
+    """A finished training's model, ready to answer."""
+    from pipeline.training.checkpoint import load_checkpoint
+
+    return load_checkpoint(checkpoint_folder(name), device)
+
+
+def compare_domain(windowset: WindowSet, domain: dict[str, Any]):
+    """Distance of a recording from the training domain; None where nothing can be compared."""
+    from pipeline.analyses.domain import DomainParams, DomainReference, check_domain
+
+    if windowset.lfp is None or "spectra" not in domain or not windowset.valid.any():
+        return None
+    reference = DomainReference.from_json(domain)
+    return check_domain(spectra_of(windowset), condition_of(windowset), reference, DomainParams())
+
+
+def channel_rows(found, classes, windowset: WindowSet, params, domain) -> list[dict[str, Any]]:
+    """One answer per channel, with the reason where it is "unknown"."""
+    from pipeline.analyses.regions import channel_predictions
+
+    answers = channel_predictions(
+        found.outputs, found.window, found.channel, classes, windowset.channels, params,
+        domain_quantile=None if domain is None else domain.channel_quantile,
+    )  # fmt: skip
+    rows = []
+    for answer in answers.to_dict("records"):
+        site = windowset.channels.iloc[int(answer["row"])]
+        sure = answer["confidence"]
+        rows.append(
+            {
+                "session": windowset.session,
+                "probe": site["probe"],
+                "channel": int(site["channel"]),
+                "predicted": answer["region"],
+                "best": answer["best"] or "unknown",
+                "confidence": None if np.isnan(sure) else float(sure),
+                "votes": int(answer["votes"]),
+                "n_voting": int(answer["n_windows"]),
+                "probabilities": {name: _finite(answer[f"p_{name}"]) for name in classes},
+                "refused": clip(answer["reason"], 255),
+            }
+        )
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _domain_row(domain) -> dict[str, Any] | None:
+    if domain is None:
+        return None
+    return {
+        "distance_db": _finite(domain.distance),
+        "quantile": _finite(domain.quantile),
+        "warnings": domain.warnings,
+    }

@@ -1,0 +1,178 @@
+"""Linear probes and silhouettes of stored embeddings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import analysis, embedding, training
+from ._analyse import Scores, score_rows, where
+from ._roles import member_windows, role_masks
+
+TRAIN = ("train", "support")
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Embeddings of one training over all its windows, with who, where, when and in which role.
+
+    ``rows`` has the columns of `WHERE`, and ``train`` and ``test`` (bool).
+    """
+
+    x: np.ndarray
+    rows: pd.DataFrame
+
+
+def probe(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
+    """Fit and test linear read-outs; the row of one LinearProbe and its scores."""
+    params = analysis.ProbeParamSet.get(asked["task"])
+    folds = load_vectors(asked)
+    if asked["task"]["target"] == "region":
+        return _probe_region(folds, params)
+    return _probe_identity(folds, asked["task"]["target"], params)
+
+
+def load_vectors(asked: dict[str, Any]) -> list[Vectors]:
+    """One Vectors per training among the inputs."""
+    split = asked["task"]["eval_split"]
+    rows = [
+        (embedding.Embedding * embedding.EmbeddingTask * training.TrainingTask & member).fetch1()
+        for member in [{"embedding": item["embedding"]} for item in asked["inputs"]]
+    ]
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["training"], []).append(row)
+    return [_vectors(split, group) for group in grouped.values()]
+
+
+def _vectors(split: str, rows: list[dict[str, Any]]) -> Vectors:
+    blocks, frames = [], []
+    for row in rows:
+        windowset = member_windows(split, row["windows"])
+        window, site = row["window_index"].load(), row["site_index"].load()
+        frame = where(windowset, window, site)
+        masks = role_masks(split, row["fold"], windowset)
+        empty = np.zeros(len(windowset), bool)
+        frame["train"] = np.any([masks.get(role, empty) for role in TRAIN], axis=0)[window]
+        frame["test"] = masks.get("test", empty)[window]
+        blocks.append(row["vectors"].load())
+        frames.append(frame)
+    return Vectors(np.concatenate(blocks), pd.concat(frames, ignore_index=True))
+
+
+def _probe_region(folds: list[Vectors], params) -> tuple[dict[str, Any], Scores]:
+    """Region on held-out data: fitted on the train role, tested on the test role of each fold."""
+    from pipeline.evaluation import classification_scores, cluster
+    from pipeline.evaluation.probes import fit_predict
+
+    truth, said, subjects = [], [], []
+    for fold in folds:
+        labelled = fold.rows["region"].notna().to_numpy()
+        train, test = labelled & fold.rows["train"], labelled & fold.rows["test"]
+        train = _at_most(train.to_numpy(), params)
+        regions = fold.rows["region"].to_numpy(dtype=object)
+        if len(set(regions[train])) < 2 or not test.any():
+            continue
+        said.append(fit_predict(fold.x[train], regions[train], fold.x[test.to_numpy()], params))
+        truth.append(regions[test.to_numpy()])
+        subjects.append(fold.rows.loc[test, "subject"].to_numpy())
+    row = {"probe_scheme": "fitted on train windows, tested on held-out windows of each fold"}
+    if not truth:
+        reason = "no fold has labelled training windows of two regions and labelled test windows"
+        return row, [_undefined("balanced_accuracy", "window", reason)]
+    groups = np.concatenate(subjects)
+    rows = classification_scores(
+        np.concatenate(truth), np.concatenate(said), cluster(groups), interval=params.interval
+    )
+    return row, score_rows(rows, len(set(groups)))
+
+
+def _probe_identity(folds: list[Vectors], target: str, params) -> tuple[dict[str, Any], Scores]:
+    """Session or insertion identity by time blocks with a gap; trained-on and held-out apart."""
+    from pipeline.evaluation import linear_probe
+
+    timed = params.model_copy(update={"scheme": "time blocks"})
+    scores: Scores = []
+    for fold in folds:
+        for role in ("train", "test"):
+            mine = fold.rows[role].to_numpy()
+            rows = fold.rows[mine]
+            if not len(rows):
+                scores.append(_undefined("balanced_accuracy", "pooled", "no windows", role))
+                continue
+            result = linear_probe(
+                fold.x[mine], rows[target], rows["session"], timed,
+                start_s=rows["start_s"].to_numpy(float), group_kind="session",
+            )  # fmt: skip
+            pooled = [s for s in result.scores if s.level == "pooled" and not s.detail]
+            for row in score_rows(pooled, int(rows["session"].nunique())):
+                scores.append({**row, "level": "window", "detail": f"{role} role"})
+    return {"probe_scheme": f"{timed.blocks} time blocks with a gap of {timed.gap_s:g} s"}, scores
+
+
+def silhouette(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
+    """Exact mean silhouette by region, session or insertion; the row and its scores."""
+    from pipeline.evaluation import silhouettes
+
+    target = asked["task"]["target"]
+    params = analysis.ProbeParamSet.get(asked["task"])
+    scores: Scores = []
+    total = 0
+    for fold in load_vectors(asked):
+        for role in ("train", "test", "all"):
+            rows = fold.rows if role == "all" else fold.rows[fold.rows[role]]
+            rows = rows[rows[target].notna()]
+            n_classes = rows[target].nunique()
+            if n_classes < 2:
+                reason = f"{n_classes} {target} among {len(rows)} windows; a silhouette needs 2"
+                scores.append(_undefined("silhouette", "window", reason, f"{role} role"))
+                continue
+            chosen = rows.index.to_numpy()[_at_most(np.ones(len(rows), bool), params)]
+            rows = fold.rows.loc[chosen]
+            values = silhouettes(fold.x[chosen], {target: rows[target]})[target]
+            total = max(total, len(chosen))
+            scores.append(_mean_silhouette(values, rows["subject"], f"{role} role", params))
+    return {"n_vectors": total}, scores
+
+
+def _mean_silhouette(values, subjects, detail: str, params) -> dict[str, Any]:
+    from pipeline.evaluation import cluster
+    from pipeline.evaluation.intervals import resample
+
+    groups = cluster(subjects)
+    columns = np.stack([values, np.ones(len(values))], axis=1)
+    ends = resample(
+        groups, groups.total(columns), lambda sums: sums[:, :1] / sums[:, 1:], params.interval
+    )
+    low, high = (None, None) if isinstance(ends, str) else (float(ends[0][0]), float(ends[1][0]))
+    return {
+        "level": "window",
+        "metric": "silhouette",
+        "detail": detail,
+        "value": float(values.mean()),
+        "chance": 0.0,
+        "n": len(values),
+        "n_groups": int(subjects.nunique()),
+        "low": low,
+        "high": high,
+        "score_reason": ends if isinstance(ends, str) else None,
+    }
+
+
+def _undefined(metric: str, level: str, reason: str, detail: str | None = None) -> dict[str, Any]:
+    return {
+        "level": level, "metric": metric, "detail": detail, "value": None, "chance": None,
+        "n": 0, "n_groups": None, "low": None, "high": None, "score_reason": reason,
+    }  # fmt: skip
+
+
+def _at_most(mask: np.ndarray, params) -> np.ndarray:
+    """At most ``max_rows`` of the true entries, drawn by the seed."""
+    rows = np.flatnonzero(mask)
+    if len(rows) <= params.max_rows:
+        return mask
+    chosen = np.random.default_rng(params.seed).choice(rows, params.max_rows, replace=False)
+    few = np.zeros(len(mask), bool)
+    few[chosen] = True
+    return few

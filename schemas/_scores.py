@@ -1,0 +1,86 @@
+"""One tidy view over every score."""
+
+from typing import Any
+
+import pandas as pd
+
+COLUMNS = (
+    "study", "table", "model", "split", "fold", "seed", "level", "scheme", "target", "metric",
+    "detail", "value", "chance", "n", "n_groups", "low", "high", "reason", "published",
+)  # fmt: skip
+
+
+def scores(study: str | None = None) -> pd.DataFrame:
+    """Every score of every study, one row each.
+
+    Parameters
+    ----------
+    study
+        Name of one study; None takes all.
+
+    Returns
+    -------
+    DataFrame
+        ``study, table, model, split, fold, seed, level, scheme, target, metric, detail, value,
+        chance, n, n_groups, low, high, reason, published``. ``fold`` is NaN where all folds are
+        pooled; ``value`` is NaN where it is undefined and ``reason`` says why; ``published`` is a
+        paper's value for the same model, metric and level, NaN without one.
+    """
+    from . import analysis, dataset
+
+    rows: list[dict[str, Any]] = []
+    for table, member in (
+        (analysis.Evaluation, "evaluation_task"),
+        (analysis.LinearProbe, "linear_probe_task"),
+        (analysis.Silhouette, "silhouette_task"),
+        (analysis.Control, "control_task"),
+    ):
+        rows += _rows_of(table, member, study)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numeric = ["fold", "value", "chance", "n", "n_groups", "low", "high", "published"]
+    frame[numeric] = frame[numeric].apply(pd.to_numeric)
+    studies = (dataset.Study & ({"study": study} if study else {})).to_dicts()
+    for row in studies:
+        for item in row["toml"].get("published", ()):
+            same = (frame["study"] == row["study"]) & (frame["model"] == item["model"])
+            same &= (frame["metric"] == item["metric"]) & (frame["level"] == item["level"])
+            frame.loc[same & frame["fold"].isna(), "published"] = item["value"]
+    return frame.sort_values(["study", "table", "model", "fold", "seed"], ignore_index=True)
+
+
+def _rows_of(table, member: str, study: str | None) -> list[dict[str, Any]]:
+    from . import analysis, dataset, training
+
+    key = table.tasks.key
+    tasks = table.tasks
+    if table is analysis.Control:
+        tasks = tasks * analysis.EvaluationTask
+    elif table is not analysis.Evaluation:
+        tasks = tasks * training.TrainingTask.proj("seed")
+    asked = dataset.StudyMember & {"member_table": member}
+    if study is not None:
+        asked = asked & {"study": study}
+    joined = table.Score * tasks * asked.proj("member_name", **{key: "member"})
+    return [
+        {
+            "study": row["study"],
+            "table": table.__name__,
+            "model": row["eval_model"],
+            "split": row["eval_split"],
+            "fold": row["eval_fold"],
+            "seed": row["seed"],
+            "level": row["level"],
+            "scheme": row["scheme"],
+            "target": row.get("target") or row.get("control_kind"),
+            "metric": row["metric"],
+            "detail": row["detail"],
+            "value": row["value"],
+            "chance": row["chance"],
+            "n": row["n"],
+            "n_groups": row["n_groups"],
+            "low": row["low"],
+            "high": row["high"],
+            "reason": row["score_reason"],
+        }
+        for row in joined.to_dicts()
+    ]

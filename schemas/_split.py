@@ -1,0 +1,81 @@
+"""Folds of a dataset as rows: what ``Split.make`` does."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.params import digest
+
+from . import dataset, session, windows
+
+
+def split(table, key: dict[str, Any]) -> None:
+    """Assign every member's windows to roles and insert the folds."""
+    from pipeline.preprocessing import assign_split
+
+    task = (dataset.SplitTask & key).fetch1()
+    params = dataset.SplitParamSet.get(task)
+    members = _members(task["dataset"])
+    folds = assign_split(members, params)
+    subject = dict(zip(members["windows"], members["subject"], strict=True))
+    rows = [
+        {
+            **key,
+            "fold": fold.fold,
+            "windows": part.windows,
+            "role": part.role,
+            "block": number,
+            "block_start_s": part.start_s,
+            "block_stop_s": part.stop_s,
+            "max_windows": part.max_windows,
+        }
+        for fold in folds
+        for number, part in enumerate(fold.assignments)
+    ]
+    table.insert1({**key, "n_folds": len(folds), "assignment_digest": assignment_digest(rows)})
+    dataset.SplitFold.insert(
+        [
+            {
+                **key,
+                "fold": fold.fold,
+                "fold_name": fold.name[:128],
+                "transductive": fold.transductive,
+                "within_subject": not {
+                    subject[part.windows] for part in fold.of("train", "support")
+                }.isdisjoint(subject[part.windows] for part in fold.of("test")),
+            }
+            for fold in folds
+        ]
+    )
+    dataset.SplitAssignment.insert(rows)
+
+
+def assignment_digest(rows: list[dict[str, Any]]) -> str:
+    """sha256 of assignments, whatever their order."""
+    return digest(sorted(rows, key=lambda row: (row["fold"], row["windows"], row["block"])))
+
+
+def _members(name: str) -> pd.DataFrame:
+    joined = dataset.DatasetMember.proj() * windows.WindowsTask.proj(
+        "session", "window_params"
+    ) * windows.Windows.proj("n_windows", "window_start_s") * session.Session.proj(
+        "subject", "source"
+    ) & {"dataset": name}
+    rows = joined.to_dicts()
+    wanted = len(dataset.DatasetMember & {"dataset": name})
+    if len(rows) != wanted:
+        raise LookupError(
+            f"{wanted - len(rows)} of {wanted} members have no windows yet; populate Windows first"
+        )
+    for row in rows:
+        starts = np.asarray(row.pop("window_start_s").load(mmap_mode="r"), float)
+        length_s = windows.WindowParamSet.get(row).length_s
+        row["t_start"] = float(starts[0]) if len(starts) else np.nan
+        row["t_stop"] = float(starts[-1]) + length_s if len(starts) else np.nan
+        row["subject"] = f"{row['source']}/{row['subject']}"  # ids are unique within a lab only
+        row["lab"] = row.pop("source")
+    table = pd.DataFrame(rows)[
+        ["windows", "session", "subject", "lab", "n_windows", "t_start", "t_stop"]
+    ]
+    return table.sort_values("windows", ignore_index=True)

@@ -1,0 +1,99 @@
+"""Files become NwbFile rows: what may be read later, by any worker, on any machine."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.nwb import conversion_lines
+from pipeline.params import digest
+from schemas import session
+from schemas._roots import root_of
+from schemas._names import safe_name
+
+NWB = (".nwb", ".h5", ".hdf5")
+FEATURES = (".parquet", ".npz")
+
+
+class SourceError(ValueError):
+    """Something that was to be ingested is not there, or is not what can be read."""
+
+
+def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
+    """Files and URLs that `patterns` name: a path, a folder, a glob, or an http(s) URL.
+
+    Raises
+    ------
+    SourceError
+        If a pattern names nothing, or a folder holds a recording that is not NWB yet; the
+        message then has the lines that convert it.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if pattern.startswith(("http://", "https://")):
+            found[pattern] = None
+            continue
+        if pattern.startswith("dandi:"):
+            raise SourceError(
+                f"{pattern}: dandisets are not ingested by name yet; download with "
+                f"`dandi download DANDI:{pattern[6:].split('/')[0]}` and ingest the folder"
+            )
+        for path in _expand(pattern, base):
+            found[str(path)] = None
+    return list(found)
+
+
+def register(
+    patterns: Iterable[str], *, base: Path, lab: str | None = None,
+    mapping: dict[str, Any] | None = None,
+) -> list[str]:  # fmt: skip
+    """Insert an NwbFile row for each file that `patterns` name; their keys, in order."""
+    keys = []
+    for source in find_sources(patterns, base=base):
+        row = describe(source, lab=lab, mapping=mapping)
+        session.NwbFile.insert1(row, skip_duplicates=True)
+        keys.append(row["nwb_file"])
+    return keys
+
+
+def describe(
+    source: str, *, lab: str | None = None, mapping: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The NwbFile row of a path or URL."""
+    remote = source.startswith(("http://", "https://"))
+    root, path = (None, source) if remote else root_of(Path(source))
+    kind = "features" if Path(path).suffix in FEATURES else "nwb"
+    mark: dict[str, Any] = {"root": root, "path": path, "revision": 0}
+    if mapping is not None and kind == "features":
+        mark["mapping"] = mapping
+    return {
+        "nwb_file": digest(mark),
+        "root": root,
+        "path": path,
+        "file_kind": kind,
+        "source_hint": safe_name(lab) if lab else None,
+        "bytes": None if remote else Path(source).stat().st_size,
+        "revision": 0,
+        "mapping": mapping if kind == "features" else None,
+        "registered": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+    }
+
+
+def _expand(pattern: str, base: Path) -> list[Path]:
+    path = Path(pattern).expanduser()
+    path = path if path.is_absolute() else base / path
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in NWB and p.is_file())
+        lines = None if files else conversion_lines(path)
+        if lines is not None:
+            raise SourceError(f"{path} holds no NWB file: {lines}")
+        if not files:
+            raise SourceError(f"no NWB file in the folder {path}; give a folder with *.nwb files")
+        return files
+    anchor = Path(path.anchor or ".")
+    files = sorted(p for p in anchor.glob(str(path.relative_to(path.anchor))) if p.is_file())
+    if not files:
+        raise SourceError(f"nothing is at {path}; give a file, a folder, a glob or a URL")
+    return files

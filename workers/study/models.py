@@ -1,0 +1,155 @@
+"""From a split to trainings, embeddings, predictions and analyses: tasks only, no computing."""
+
+from typing import Any
+
+from schemas import analysis, dataset, embedding, prediction, training
+
+from .plan import remember
+from .spec import Model, StudySpec
+
+ROLE_ORDER = ("test", "support", "calibrate", "validation", "train", "pretrain")
+
+
+def request_trainings(spec: StudySpec, split: str) -> None:
+    """One chain of trainings per model, fold and seed; each stage starts from the one before."""
+    folds = (dataset.SplitFold & {"split": split}).to_arrays("fold", order_by="fold")
+    for model in spec.model:
+        params = training.ModelParamSet.register(_name(model), model.values)
+        for fold in folds:
+            for seed in model.seeds:
+                parent: str | None = None
+                for stage in model.stages:
+                    fit = training.FitParamSet.register(None, stage)
+                    asked = training.TrainingTask.ensure(
+                        split=split, fold=int(fold), seed=seed, **params, **fit,
+                        parents={"init": parent} if parent else None,
+                    )  # fmt: skip
+                    parent = asked["training"]
+                    role = "final" if stage is model.stages[-1] else "stage"
+                    label = f"{model.name}|{fold}|{seed}|{role}"
+                    remember(spec.study.name, "training_task", parent, label)
+
+
+def _name(model: Model) -> str:
+    return f"{model.family}-{model.values.digest[:8]}"
+
+
+def final_trainings(spec: StudySpec) -> list[dict[str, Any]]:
+    """The last stage of every model, fold and seed: ``name``, ``fold``, ``seed``, ``training``."""
+    from .plan import wanted
+
+    found = []
+    for row in wanted(spec.study.name, "training_task"):
+        name, fold, seed, role = row["member_name"].rsplit("|", 3)
+        if role == "final":
+            found.append(
+                {"name": name, "fold": int(fold), "seed": int(seed), "training": row["member"]}
+            )
+    return found
+
+
+def request_answers(spec: StudySpec, split: str) -> None:
+    """Predictions on held-out windows, and embeddings of every window of the fold."""
+    post = prediction.PostprocessParamSet.register(None, spec.analyses.postprocess)
+    embeds = bool(spec.analyses.linear_probes or spec.analyses.silhouettes)
+    by_name = {model.name: model for model in spec.model}
+    for final in final_trainings(spec):
+        for name in windows_of(split, final["fold"], ("test",)):
+            asked = prediction.PredictionTask.ensure(
+                training=final["training"], windows=name, **post
+            )
+            remember(spec.study.name, "prediction_task", asked["prediction"], final["name"])
+        if not embeds:
+            continue
+        params = embedding.EmbedParamSet.register(None, by_name[final["name"]].embed)
+        for name in windows_of(split, final["fold"], ROLE_ORDER):
+            asked = embedding.EmbeddingTask.ensure(
+                training=final["training"], windows=name, **params
+            )
+            remember(spec.study.name, "embedding_task", asked["embedding"], final["name"])
+
+
+def windows_of(split: str, fold: int, roles: tuple[str, ...]) -> list[str]:
+    """Windows that play one of `roles` in a fold."""
+    parts = dataset.SplitAssignment & {"split": split, "fold": fold}
+    return sorted(set((parts & [{"role": role} for role in roles]).to_arrays("windows")))
+
+
+def request_analyses(spec: StudySpec, split: str) -> None:
+    """Evaluations per fold and pooled over folds, probes, silhouettes and controls."""
+    finals = final_trainings(spec)
+    for model in spec.model:
+        for seed in model.seeds:
+            mine = [f for f in finals if (f["name"], f["seed"]) == (model.name, seed)]
+            if spec.analyses.evaluate:
+                for fold in [*sorted({f["fold"] for f in mine}), None]:
+                    asked = _evaluation(spec, split, model, seed, fold, mine)
+                    if fold is None:
+                        _controls(spec, asked, seed)
+            for final in mine:
+                _probes(spec, split, model, final)
+
+
+def _evaluation(spec, split, model: Model, seed, fold, finals) -> str:
+    post = prediction.PostprocessParamSet.register(None, spec.analyses.postprocess)
+    content = {
+        "eval_split": split,
+        "eval_fold": fold,
+        **training.ModelParamSet.register(_name(model), model.values),
+        "eval_model": model.name[:64],
+        "seed": seed,
+        "scheme": spec.data.labels,
+        **analysis.EvalParamSet.register(None, spec.analyses.evaluation),
+    }
+    chosen = [f for f in finals if fold is None or f["fold"] == fold]
+    inputs = [
+        {"training": f["training"], "windows": name, "fold": f["fold"], **post}
+        for f in chosen
+        for name in windows_of(split, f["fold"], ("test",))
+    ]
+    members = [
+        {
+            "prediction": prediction.PredictionTask.ensure(
+                **{k: v for k, v in row.items() if k != "fold"}
+            )["prediction"],
+            "input_split": split,
+            "input_fold": row["fold"],
+        }
+        for row in inputs
+    ]
+    asked = analysis.EvaluationTask.ensure(inputs=members, **content)["evaluation"]
+    remember(spec.study.name, "evaluation_task", asked, model.name)
+    return asked
+
+
+def _controls(spec: StudySpec, evaluation: str, seed: int) -> None:
+    for kind in spec.analyses.controls:
+        asked = analysis.ControlTask.ensure(
+            inputs=[{"evaluation": evaluation}],
+            evaluation=evaluation, control_kind=kind, control_seed=seed,
+        )["control"]  # fmt: skip
+        remember(spec.study.name, "control_task", asked, kind)
+
+
+def _probes(spec: StudySpec, split: str, model: Model, final: dict[str, Any]) -> None:
+    embed = embedding.EmbedParamSet.register(None, model.embed)
+    common = {
+        "training": final["training"],
+        **embed,
+        "eval_split": split,
+        "eval_fold": final["fold"],
+        "eval_model": model.name[:64],
+        "scheme": spec.data.labels,
+        **analysis.ProbeParamSet.register(None, spec.analyses.probe),
+    }
+    members = [
+        embedding.EmbeddingTask.ensure(training=final["training"], windows=name, **embed)
+        for name in windows_of(split, final["fold"], ROLE_ORDER)
+    ]
+    for table, targets, label in (
+        (analysis.LinearProbeTask, spec.analyses.linear_probes, "linear_probe"),
+        (analysis.SilhouetteTask, spec.analyses.silhouettes, "silhouette"),
+    ):
+        for target in targets:
+            asked = table.ensure(inputs=members, target=target, **common)[label]
+            remember(spec.study.name, f"{label}_task", asked, model.name)

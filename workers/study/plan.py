@@ -1,0 +1,196 @@
+"""From a study to tasks: every row `study run` asks for, made by inserting and nothing else."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.anatomy import map_label
+from pipeline.params import digest
+from schemas import anatomy, dataset, recording, session, windows
+
+from .spec import Data, StudyError, StudySpec
+
+
+STRONGEST_FIRST = ("histology", "expert", "coordinates", "target", "unknown")
+
+
+@dataclass
+class Members:
+    """The windows of a study: task and label set by session and probe, and what was left out."""
+
+    windows: dict[str, str | None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def enter_study(spec: StudySpec) -> None:
+    """The Study row; the same file twice is one row, another content under its name is refused.
+
+    Raises
+    ------
+    StudyError
+        If the name belongs to another content.
+    """
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    values = spec.to_json()
+    key = {"study": spec.study.name}
+    for row in (dataset.Study & key).to_dicts():
+        if row["study_digest"] == digest(values):
+            return
+        stored = row["toml"]
+        changed = [name for name in values if stored.get(name) != values[name]]
+        raise StudyError(
+            f"study {spec.study.name!r} is in the database with other content in {changed}; "
+            "give this one another name"
+        )
+    dataset.Study.insert1(
+        {
+            **key,
+            "study_title": spec.study.title[:255] or spec.study.name,
+            "question": spec.study.question[:1024] or None,
+            "toml": values,
+            "study_digest": digest(values),
+            "package_version": version("fieldbase"),
+            "study_added": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        }
+    )
+
+
+def remember(study: str, table: str, member: str, name: str | None = None) -> None:
+    """Note that `study` wants this task."""
+    row = {"study": study, "member_table": table, "member": member, "member_name": name}
+    dataset.StudyMember.insert1(row, skip_duplicates=True)
+
+
+def wanted(study: str, table: str) -> list[dict[str, str]]:
+    """Tasks of one table that `study` wants, with the names it gave them."""
+    rows = dataset.StudyMember & {"study": study, "member_table": table}
+    return rows.to_dicts(order_by="member_name, member")
+
+
+def request_windows(spec: StudySpec, files: list[str]) -> Members:
+    """Ask for windows of every session (and probe) in the ingested `files`, with its labels."""
+    members = Members()
+    params = windows.WindowParamSet.register(None, spec.windows)
+    if "lfp" in spec.data.modalities:
+        params |= windows.LfpParamSet.register(None, spec.lfp)
+    if spec.uses_bins:
+        params |= windows.BinParamSet.register(None, spec.bins)
+    for file in files:
+        for sources in _sources(spec.data, {"nwb_file": file}, members.notes):
+            name = _ask(params, sources)
+            label_set = _best_labels(spec.data, sources["session"])
+            members.windows[name] = label_set
+            remember(spec.study.name, "windows_task", name)
+    if not members.windows:
+        raise StudyError(
+            f"none of the {len(files)} files has {' and '.join(spec.data.modalities)} to cut "
+            "windows from:\n  " + "\n  ".join(members.notes or ["no file was read without error"])
+        )
+    return members
+
+
+def request_dataset(spec: StudySpec, members: Members) -> str:
+    """Ask for the dataset of these windows and for its split; the key of the split."""
+    scheme = spec.data.labels
+    content = {name: members.windows[name] for name in sorted(members.windows)}
+    mark = digest({"members": content, "scheme": scheme, "name": spec.study.name})
+    dataset.Dataset.insert1(
+        {"dataset": mark, "dataset_name": spec.study.name, "scheme": scheme}, skip_duplicates=True
+    )
+    dataset.DatasetMember.insert(
+        [{"dataset": mark, "windows": name, "label_set": ls} for name, ls in content.items()],
+        skip_duplicates=True,
+    )
+    for label_set in {ls for ls in content.values() if ls is not None}:
+        anatomy.LabelTask.insert1({"label_set": label_set, "scheme": scheme}, skip_duplicates=True)
+    params = dataset.SplitParamSet.register(None, spec.split)
+    split = dataset.SplitTask.ensure(dataset=mark, **params)["split"]
+    remember(spec.study.name, "split_task", split)
+    return split
+
+
+def _sources(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str, Any]]:
+    """What one windows task each reads: LFP series, units, behaviour or features."""
+    label = _label(file)
+    if "features" in data.modalities:
+        rows = (recording.FeatureSeries & file).to_dicts(order_by="session")
+        return [{"session": r["session"], "features": r} for r in rows]
+    units = (recording.Unit & file).to_dicts(limit=1) if "spikes" in data.modalities else []
+    behavior = _behavior(data, file)
+    if "spikes" in data.modalities and not units:
+        notes.append(f"{label}: no units")
+        return []
+    if "behavior" in data.modalities and behavior is None:
+        notes.append(f"{label}: no behaviour series with {data.behavior!r} in its path")
+        return []
+    extra = {"units": units[0] if units else None, "behavior": behavior}
+    if "lfp" not in data.modalities:
+        return [{"session": units[0]["session"], **extra}] if units else []
+    series = (recording.LfpSeries & file).to_dicts(order_by="series")
+    usable = [s for s in series if data.series is None or data.series in s["series_path"]]
+    if not any(s["lfp_kind"] == "wideband" for s in usable) or data.series is None:
+        lfp = [s for s in usable if s["lfp_kind"] == "lfp"]
+        usable = lfp or usable
+    if not usable:
+        notes.append(f"{label}: no LFP series" + (f" with {data.series!r}" if data.series else ""))
+    for s in [s for s in usable if s["all_zero"]]:
+        notes.append(f"{label}: {s['series_path']} holds nothing but zeros; left out")
+    return [{"session": s["session"], "lfp": s, **extra} for s in usable if not s["all_zero"]]
+
+
+def _behavior(data: Data, file: dict[str, str]) -> dict[str, Any] | None:
+    if "behavior" not in data.modalities:
+        return None
+    rows = (recording.BehaviorSeries & file).to_dicts(order_by="behavior_series")
+    rows = [r for r in rows if data.behavior is None or data.behavior in r["behavior_path"]]
+    return rows[0] if rows else None
+
+
+LINKS = {
+    "lfp": (windows.WindowsLfp, ("nwb_file", "series")),
+    "units": (windows.WindowsUnits, ("nwb_file",)),
+    "behavior": (windows.WindowsBehavior, ("nwb_file", "behavior_series")),
+    "features": (windows.WindowsFeatures, ("nwb_file", "session")),
+}
+
+
+def _ask(params: dict[str, str], sources: dict[str, Any]) -> str:
+    """The windows task that reads `sources`, inserted if it is new."""
+    chosen = {
+        kind: {name: sources[kind][name] for name in names}
+        for kind, (_, names) in LINKS.items()
+        if sources.get(kind) is not None
+    }
+    values = {
+        table.__name__: (table & params).fetch1(f"{table.key}_digest")
+        for table in (windows.WindowParamSet, windows.LfpParamSet, windows.BinParamSet)
+        if table.key in params
+    }
+    mark = digest({"session": sources["session"], "sources": chosen, "params": values})
+    row = {"windows": mark, "session": sources["session"], **params}
+    windows.WindowsTask.insert1(row, skip_duplicates=True)
+    for kind, names in chosen.items():
+        LINKS[kind][0].insert1({"windows": mark, **names}, skip_duplicates=True)
+    return mark
+
+
+def _best_labels(data: Data, name: str) -> str | None:
+    """The session's label set that names most channels in the scheme; stronger evidence first."""
+    if data.labels is None:
+        return None
+    ranked = []
+    for row in (recording.LabelSet & {"session": name}).to_dicts():
+        if data.label_origin is not None and data.label_origin != row["origin"]:
+            continue
+        entries = (recording.LabelEntry & {"label_set": row["label_set"]}).to_arrays("cleaned")
+        known = sum(map_label(text, data.labels).region is not None for text in entries)
+        if known:
+            rank = STRONGEST_FIRST.index(row["evidence"])
+            ranked.append((rank, -known, row["origin"], row["label_set"]))
+    return min(ranked)[-1] if ranked else None
+
+
+def _label(file: dict[str, str]) -> str:
+    return Path((session.NwbFile & file).fetch1("path")).name

@@ -1,0 +1,95 @@
+"""Run a study: ask, populate, ask for the next, populate. Twice does nothing twice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas import analysis, anatomy, dataset, embedding, prediction, recording, training, windows
+
+from ..ingest import register
+from . import models, plan
+from .spec import StudyError, StudySpec
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What came of a run: rows made and jobs that failed, by table, and what was left out."""
+
+    made: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, list[tuple[dict[str, Any], str]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def run_study(
+    spec: StudySpec, *, base, device: str = "cpu", say: Say = lambda text: None,
+    on_epoch: Callable | None = None,
+) -> Outcome:  # fmt: skip
+    """Make every row a study asks for.
+
+    Parameters
+    ----------
+    base
+        Folder that relative recordings are relative to.
+    device
+        Where models are trained and asked: ``cpu``, ``cuda``.
+
+    Raises
+    ------
+    StudyError
+        If there is nothing to compute from, or an early stage failed altogether.
+    """
+    outcome = Outcome()
+    plan.enter_study(spec)
+    files = register(spec.data.recordings, base=base, lab=spec.data.lab, mapping=spec.data.mapping)
+    say(f"{len(files)} files")
+    _populate(recording.Ingestion, [{"nwb_file": f} for f in files], outcome, say)
+    members = plan.request_windows(spec, files)
+    outcome.notes += members.notes
+    _populate(windows.Windows, [{"windows": name} for name in members.windows], outcome, say)
+    if spec.split is None or not spec.model:
+        return outcome
+    split = plan.request_dataset(spec, members)
+    label_sets = [{"label_set": ls} for ls in members.windows.values() if ls is not None]
+    if spec.data.labels is not None and not label_sets:
+        raise StudyError(f"no channel of any recording has a label in the scheme {spec.data.labels}")
+    scheme = {"scheme": spec.data.labels}
+    _populate(anatomy.ChannelLabel, [{**ls, **scheme} for ls in label_sets], outcome, say)
+    _populate(dataset.Split, [{"split": split}], outcome, say)
+    if not len(dataset.Split & {"split": split}):
+        raise StudyError(f"the data could not be split: {outcome.failed['Split'][0][1]}")
+    models.request_trainings(spec, split)
+    options = {"device": device, "on_epoch": on_epoch}
+    for _ in range(max(len(model.stages) for model in spec.model)):
+        _wanted(spec, training.Training, "training", outcome, say, options)
+    models.request_answers(spec, split)
+    _wanted(spec, embedding.Embedding, "embedding", outcome, say, {"device": device})
+    _wanted(spec, prediction.Prediction, "prediction", outcome, say, {"device": device})
+    models.request_analyses(spec, split)
+    for table in (
+        analysis.Evaluation, analysis.LinearProbe, analysis.Silhouette, analysis.Control,
+    ):  # fmt: skip
+        _wanted(spec, table, table.tasks.key, outcome, say, {"device": device})
+    return outcome
+
+
+def _wanted(spec, table, key: str, outcome: Outcome, say: Say, options: dict[str, Any]) -> None:
+    tasks = plan.wanted(spec.study.name, f"{key}_task")
+    _populate(table, [{key: row["member"]} for row in tasks], outcome, say, options)
+
+
+def _populate(table, keys, outcome: Outcome, say: Say, options: dict[str, Any] | None = None):
+    name = table.__name__
+    if not keys:
+        return
+    left = len(table().key_source & keys) - len(table & keys)
+    if left <= 0:
+        return
+    say(f"{name}: {left} to make")
+    done = table.populate(keys, suppress_errors=True, make_kwargs=options or {})
+    outcome.made[name] = outcome.made.get(name, 0) + done["success_count"]
+    if done["error_list"]:
+        outcome.failed.setdefault(name, []).extend(done["error_list"])
+        for key, message in done["error_list"]:
+            say(f"{name} {next(iter(key.values()))}: {message}")

@@ -1,0 +1,134 @@
+"""A study as its TOML file says it: data, windows, split, models, analyses."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.analyses.regions import PostprocessParams
+from pipeline.evaluation import EvalParams, ProbeParams
+from pipeline.models import EmbedParams, parse_params
+from pipeline.params import Params
+from pipeline.preprocessing import BinParams, LfpParams, SplitParams, WindowParams
+from pipeline.training import FitParams
+
+Target = Literal["region", "session", "insertion"]
+ControlKind = Literal["permuted_labels", "phase_randomised", "relabelled"]
+
+
+class StudyError(ValueError):
+    """A study that cannot be run as written; the message says what to change."""
+
+
+class About(Params):
+    """What the study asks, and what its answer does not say."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    title: str = ""
+    question: str = ""
+    source: str = ""
+    not_to_conclude: tuple[str, ...] = ()
+
+
+class Data(Params):
+    """Which recordings, which of their signals, which labels."""
+
+    recordings: tuple[str, ...] = Field(min_length=1, description="paths, globs or URLs")
+    lab: str | None = Field(None, description="laboratory, where the files do not say")
+    modalities: tuple[Literal["lfp", "spikes", "behavior", "features"], ...] = ("lfp",)
+    series: str | None = Field(None, description="text that the LFP series' path contains")
+    behavior: str | None = Field(None, description="text that the behaviour's path contains")
+    labels: str | None = Field(None, description="label scheme; None for a study without labels")
+    label_origin: str | None = Field(None, description="take labels of this origin only")
+    mapping: dict[str, Any] | None = Field(None, description="columns of a file of features")
+
+
+class Model(Params):
+    """A model, how it is trained, and with which seeds."""
+
+    name: str
+    family: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    stages: tuple[FitParams, ...] = Field(
+        default=(FitParams(objective="none", epochs=0),), min_length=1
+    )
+    embed: EmbedParams = EmbedParams()
+
+    @model_validator(mode="after")
+    def _known(self):
+        parse_params({"family": self.family, **self.params})
+        return self
+
+    @property
+    def values(self) -> Params:
+        """The model's parameter object."""
+        return parse_params({"family": self.family, **self.params})
+
+
+class Analyses(Params):
+    """What is measured of every model."""
+
+    evaluate: bool = True
+    linear_probes: tuple[Target, ...] = ()
+    silhouettes: tuple[Target, ...] = ()
+    controls: tuple[ControlKind, ...] = ()
+    evaluation: EvalParams = EvalParams()
+    probe: ProbeParams = ProbeParams()
+    postprocess: PostprocessParams = PostprocessParams()
+
+
+class Published(Params):
+    """A value from a paper, to stand beside ours."""
+
+    model: str
+    metric: str
+    level: str
+    value: float
+    n: int | None = None
+    spread: float | None = None
+    origin: str = Field(description="text, read from a figure, or recomputed")
+
+
+class StudySpec(Params):
+    """One study."""
+
+    study: About
+    data: Data
+    lfp: LfpParams = LfpParams()
+    windows: WindowParams = WindowParams()
+    bins: BinParams = BinParams()
+    split: SplitParams | None = Field(None, description="None: every session trains (locate)")
+    model: tuple[Model, ...] = ()
+    analyses: Analyses = Analyses()
+    published: tuple[Published, ...] = ()
+
+    @property
+    def uses_bins(self) -> bool:
+        """Whether spikes or behaviour are binned."""
+        return bool({"spikes", "behavior"} & set(self.data.modalities))
+
+
+def read_study(path: Path) -> StudySpec:
+    """The study in a TOML file; relative recordings are relative to the file.
+
+    Raises
+    ------
+    StudyError
+        If the file is not TOML, or says something that is not known; one line per mistake.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(f"no study file {path}; `fieldbase study plan FILE` needs one") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path} is not TOML: {error}") from error
+    try:
+        return StudySpec.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise StudyError(f"{path} is no study we can run:\n" + "\n".join(lines)) from error
