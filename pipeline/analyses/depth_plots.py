@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
-from matplotlib.patches import Rectangle
+from matplotlib.collections import PolyCollection, QuadMesh
 
 from .colours import ACCENT, HAIRLINE, INK, MUTED, UNKNOWN_COLOUR, WARM, ink_on
 from .regions import UNKNOWN
@@ -102,14 +101,21 @@ def depth_regions(
     names = [r if isinstance(r, str) and r else None for r in regions]
     depths = np.unique(places)
     edges = cell_edges(depths)
+    boxes, shades, last = [], [], {}  # last box of each column, which the same colour extends
     for bottom, top, depth in zip(edges, edges[1:], depths, strict=False):
         here = np.flatnonzero(places == depth)
         for column, row in enumerate(here):
-            width = 1 / len(here)
-            colour = "white" if names[row] is None else colours.get(names[row], UNKNOWN_COLOUR)
-            ax.add_patch(
-                Rectangle((column * width, bottom), width, top - bottom, fc=colour, ec="none")
-            )
+            empty = names[row] is None
+            shade = "white" if empty else colours.get(names[row], UNKNOWN_COLOUR)
+            sides, before = (column / len(here), (column + 1) / len(here)), last.get(column)
+            if before is not None and boxes[before][3] == bottom and shades[before] == shade:
+                if boxes[before][:2] == sides:
+                    boxes[before] = (*sides, boxes[before][2], top)
+                    continue
+            last[column] = len(boxes)
+            boxes.append((*sides, bottom, top))
+            shades.append(shade)
+    _fill(ax, boxes, shades)
     ax.set(xlim=(0, 1), ylim=(edges[0], edges[-1]), xticks=[])
     for spine in ax.spines.values():
         spine.set(visible=True, color=HAIRLINE)
@@ -125,12 +131,12 @@ def depth_confidence(
 ) -> Axes:
     """Confidence of each channel (0 to 1); a disagreement with the file's label is warm."""
     depths, owner = np.unique(places, return_inverse=True)
-    height = np.diff(cell_edges(depths))[owner]
+    edges = cell_edges(depths)
     shades = {True: "#4c6375", False: WARM, None: "#a9b3bd"}
-    colours = [shades[a] for a in agrees]
-    ax.barh(places, np.nan_to_num(confidence), height=height, color=colours, lw=0)
+    ends = zip(np.nan_to_num(confidence), edges[owner], edges[owner + 1], strict=True)
+    _fill(ax, [(0.0, *end) for end in ends], [shades[a] for a in agrees])
     ax.axvline(0.5, color="white", lw=0.6)
-    ax.set(xlim=(0, 1))
+    ax.set(xlim=(0, 1), ylim=(edges[0], edges[-1]))
     ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
     return ax
 
@@ -139,10 +145,8 @@ def depth_bands(
     ax: Axes,
     bands: Mapping[str, Float[np.ndarray, " channel"]],
     places: Float[np.ndarray, " channel"],
-    *,
-    reversals: Sequence[float] = (),
 ) -> Axes:
-    """Power of each band along depth (dB from its median), with the reversals of theta phase."""
+    """Power of each band along depth (dB from its median)."""
     order = np.argsort(places, kind="stable")
     for (name, values), colour in zip(bands.items(), (ACCENT, WARM, INK), strict=False):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -150,10 +154,6 @@ def depth_bands(
         if np.isfinite(level).any():
             level = level - np.nanmedian(level)
             ax.plot(level[order], places[order], color=colour, lw=1.1, label=name)
-    for depth in reversals:
-        ax.axhline(depth, color=INK, lw=0.8, ls=(0, (4, 2)))
-        ax.annotate("phase reversal", (1, depth), (-2, 2.5), ("axes fraction", "data"),
-                    "offset points", ha="right", fontsize=7, color=INK)  # fmt: skip
     ax.axvline(0, color=HAIRLINE, lw=0.7, zorder=0)
     ax.set_xlabel("power (dB)")
     return ax
@@ -165,6 +165,14 @@ def mark_bad(ax: Axes, bad: Sequence[Any], places: Float[np.ndarray, " channel"]
     ax.plot(np.full(len(at), 0.022), at, "x", ms=3.2, mew=0.9, color=WARM,
             transform=ax.get_yaxis_transform())  # fmt: skip
     return ax
+
+
+def _fill(ax: Axes, boxes: Sequence[tuple], colours: Sequence[str]) -> None:
+    """Boxes (left, right, bottom, top) as one artist; a hair of edge closes the seams."""
+    corners = [[(a, c), (b, c), (b, d), (a, d)] for a, b, c, d in boxes]
+    ax.add_collection(
+        PolyCollection(corners, facecolors=colours, edgecolors=colours, linewidths=0.3)
+    )
 
 
 def _name_runs(ax, names, places, edges, colours, points) -> None:

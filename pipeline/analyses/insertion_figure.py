@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .colours import HAIRLINE, MUTED, STYLE, UNKNOWN_COLOUR, WARM
+from .colours import HAIRLINE, INK, MUTED, STYLE, UNKNOWN_COLOUR, WARM
 from .depth_plots import (
     depth_bands,
     depth_confidence,
@@ -37,6 +38,7 @@ _SHARE = {
     "phase": 0.85,
 }
 _NARROW_SHARE = {**_SHARE, "power": 1.5}
+REVERSAL = {"color": INK, "lw": 0.8, "ls": (0, (4, 2))}
 _GAP_IN, _LEFT_IN, _RIGHT_IN, _TOP_IN, _AXIS_IN = 0.12, 0.62, 0.14, 0.62, 0.46
 
 
@@ -55,34 +57,39 @@ def draw_insertion(
     narrow: bool = False,
     watermark: str = "",
     spectra: SpectraParams | None = None,
+    title: str = "",
 ) -> Figure:
     """The picture of one probe, about 10 inches wide, or 3.7 if `narrow`.
 
     Panels that have nothing to show are left out. Shanks stand side by side, each with its own
     panels; channels without a depth are drawn in file order and the axis says so.
     """
-    groups = channel_groups(insertion.channels)
+    groups, params = channel_groups(insertion.channels), spectra or SpectraParams()
     panels = _panels(insertion, narrow=narrow, many=len(groups) > 1)
     per_row = 1 if narrow else min(2, len(groups))
     n_rows = -(-len(groups) // per_row)
     each = (2.7 if narrow else 3.3) if len(groups) > 1 else (4.2 if narrow else 4.6)
-    entries = _legend_entries(insertion, colours, panels)
+    turning = any(_reversals(insertion, group, params) for group in groups)
+    entries = _legend_entries(insertion, colours, panels, turning)
     width = NARROW_IN if narrow else WIDE_IN
     columns = max(1, int((width - _LEFT_IN) / 1.15))
     legend_in = 0.18 * -(-len(entries) // columns) + 0.1
-    height = n_rows * (each + _TOP_IN + _AXIS_IN) + legend_in
+    head_in = 0.3 if title else 0.0
+    height = n_rows * (each + _TOP_IN + _AXIS_IN) + legend_in + head_in
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height))
         span = _common_span(insertion)
         for place, group in enumerate(groups):
             row, column = divmod(place, per_row)
-            top = height - row * (each + _TOP_IN + _AXIS_IN) - _TOP_IN
+            top = height - head_in - row * (each + _TOP_IN + _AXIS_IN) - _TOP_IN
             axes = _axes_row(figure, panels, column, per_row, top, each)
-            _draw_group(axes, insertion, group, colours, span, spectra or SpectraParams())
+            _draw_group(axes, insertion, group, colours, span, params)
         figure.legend(
             handles=entries, loc="lower left", ncols=columns, fontsize=7.5, handlelength=1,
             handleheight=0.9, columnspacing=1.2, bbox_to_anchor=((_LEFT_IN - 0.08) / width, 0),
         )  # fmt: skip
+        if title:
+            figure.text(_LEFT_IN / width, 1 - 0.24 / height, title, fontsize=11, weight="bold")
         if watermark:
             stamp(figure, watermark)
     return figure
@@ -133,20 +140,28 @@ def drawing_notes(insertion: InsertionReport) -> list[str]:
     channels, notes = insertion.channels, []
     depth = pd.to_numeric(channels.get("depth_um", pd.Series(np.nan, channels.index)))
     if depth.isna().any():
-        which = "No channel" if depth.isna().all() else f"{depth.isna().sum()} channels do not"
-        have = "has" if depth.isna().all() else "have"
-        notes.append(f"{which} {have} a depth in the file: drawn in file order.")
+        which = (
+            "No channel has a"
+            if depth.isna().all()
+            else (f"{counted(depth.isna().sum(), 'channel')} without a")
+        )
+        notes.append(f"{which} depth in the file: drawn in file order.")
     bad = channels.get("bad", pd.Series(False, channels.index)).eq(True)
     if bad.any():
-        notes.append(f"{bad.sum()} bad channels, marked × and left blank.")
+        notes.append(f"{counted(bad.sum(), 'bad channel')}, marked × and left blank.")
     unread = ~np.isfinite(insertion.power).any(axis=1)
     if unread.any():
-        notes.append(f"{unread.sum()} channels have no usable window and no spectrum.")
+        notes.append(f"{counted(unread.sum(), 'channel')} without a usable window: no spectrum.")
     if "evidence" in channels and has_labels(channels, "region_file"):
         labelled = channels.loc[channels["region_file"].notna(), "evidence"].fillna("unknown")
         counts = ", ".join(f"{k} {v}" for k, v in labelled.value_counts().items())
         notes.append(f"Evidence of the labels in the file: {counts}.")
     return notes
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 channel", "2 channels"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def has_labels(channels: pd.DataFrame, column: str) -> bool:
@@ -208,7 +223,7 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
             _title(ax, "file label", _evidence(channels))
         elif name == "bands":
             bands = {n: band_power(spectra, params.bands[n]) for n in ("theta", "ripple")}
-            depth_bands(ax, bands, places, reversals=_reversals(insertion, group, params))
+            depth_bands(ax, bands, places)
             _title(ax, "band power")
             ax.legend(
                 loc="lower left", bbox_to_anchor=(0, 1.003), ncols=2, fontsize=7, borderpad=0,
@@ -219,6 +234,9 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
             depth_phase(ax, insertion.phase[group.rows], sure, places)
             hz = f"{insertion.theta_hz:g} Hz" if insertion.theta_hz else ""
             _title(ax, "theta phase", hz)
+    for depth in _reversals(insertion, group, params):
+        for name in {"power", "bands", "phase"} & set(axes):
+            axes[name].axhline(depth, **REVERSAL)
     if "bad" in channels:
         mark_bad(first, channels["bad"], places)
 
@@ -260,7 +278,7 @@ def _common_span(insertion: InsertionReport) -> float:
     return power_span(level[alive] - np.nanmedian(level[alive], axis=0)) if alive.any() else 2.0
 
 
-def _legend_entries(insertion, colours, panels) -> list[Patch]:
+def _legend_entries(insertion, colours, panels, reversed_: bool) -> list[Patch | Line2D]:
     channels, entries = insertion.channels, []
     strips = {"predicted": "region_pred", "label": "region_file"}
     seen = {v for p, c in strips.items() if p in panels for v in channels[c] if isinstance(v, str)}
@@ -271,6 +289,8 @@ def _legend_entries(insertion, colours, panels) -> list[Patch]:
     if "confidence" in panels and any(a is not None for a in _agrees(channels)):
         entries.append(Patch(fc="#4c6375", label="agrees with file"))
         entries.append(Patch(fc=WARM, label="differs"))
+    if reversed_:
+        entries.append(Line2D([], [], label="theta phase reversal", **REVERSAL))
     return entries
 
 

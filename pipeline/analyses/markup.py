@@ -85,18 +85,20 @@ def table(
         element("th", title, scope="col", class_="num" if name in numeric else None)
         for name, title in columns.items()
     ]
-    body = []
+    body, before = [], None
     for row in rows.to_dict("records"):
         cells = []
         for place, name in enumerate(columns):
             text = (show or {}).get(name, _plain)(row.get(name))
             kind = "num" if name in numeric else None
+            if place == 0:
+                kind, before = ("again" if text == before else kind), text
             scope = {"scope": "row"} if place == 0 else {}
             cells.append(element("td" if place else "th", text, class_=kind, **scope))
         body.append(element("tr", *cells))
     whole = element(
         "table",
-        element("caption", caption),
+        element("caption", element("span", caption)),
         element("thead", element("tr", *head)),
         element("tbody", *body),
     )

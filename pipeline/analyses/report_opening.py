@@ -82,7 +82,8 @@ def _not_to_conclude(data: ReportData) -> Markup | None:
 
 
 def _card(headline: Headline) -> Markup:
-    what = [headline.metric, f"{headline.level} level" if headline.level else "", headline.model]
+    what = [headline.metric, f"{headline.level} level" if headline.level else ""]
+    model = element("span", headline.model) if headline.model else None
     facts = [
         ("Chance", number(headline.chance, 2)),
         ("Subjects", number(headline.n_subjects)),
@@ -91,7 +92,7 @@ def _card(headline: Headline) -> Markup:
     pairs = [element("div", element("dt", k), element("dd", v)) for k, v in facts]
     return element(
         "aside",
-        element("p", " · ".join(w for w in what if w), class_="metric"),
+        element("p", element("span", ", ".join(w for w in what if w)), model, class_="metric"),
         element("p", number(headline.value, 2), class_="value"),
         _interval_line(headline),
         _number_line(headline),

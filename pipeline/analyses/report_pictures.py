@@ -104,19 +104,24 @@ def forest_figure(
 
 def confusion_figure(confusions: Sequence[Confusion], *, narrow: bool) -> Figure:
     """Small multiples, one per model and level."""
-    size = max(len(c.predicted) for c in confusions)
+    widest = max(len(c.predicted) for c in confusions)
+    tallest = max(len(c.classes) for c in confusions)
     longest = max(len(n) for c in confusions for n in (*c.classes, *c.predicted))
-    columns = 1 if narrow else (3 if size <= 6 else 2)
-    margin = 0.45 + 0.06 * min(longest, 24)
+    columns = 1 if narrow else min(len(confusions), 3 if widest <= 6 else 2)
+    margin = 0.42 + 0.06 * min(longest, 24)
+    room = (NARROW_IN if narrow else WIDE_IN) / columns - margin - 0.25
+    side = min(room, 0.52 * widest + 0.4)  # a small matrix stays small
 
     def paint(_: Figure, axes: list) -> None:
         for ax, one in zip(axes, confusions, strict=True):
             plots.confusion(ax, one.counts, one.classes, one.predicted)
-            ax.set_title(f"{_short(one.model)}, {one.level}", pad=8)
+            ax.set_anchor("NW")
+            ax.set_title(f"{_short(one.model)}, {one.level}", pad=7)
 
     return panels(len(confusions), paint, narrow=narrow, columns=columns,
-                  height_in=2.5 if columns != 2 else 3.6, left_in=margin, right_in=0.15,
-                  bottom_in=0.5 if longest <= 5 else margin + 0.1)  # fmt: skip
+                  height_in=side * tallest / widest, left_in=margin, right_in=0.25 + room - side,
+                  bottom_in=0.55 if longest <= 5 and widest <= 6 else margin + 0.12,
+                  )  # fmt: skip
 
 
 def curves_figure(table: pd.DataFrame, *, narrow: bool) -> Figure:

@@ -1,4 +1,4 @@
-"""The numbered parts of a report below its first screen."""
+"""The parts of a report below its first screen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .insertion_figure import draw_insertion, drawing_notes, has_labels
+from .colours import region_colours
+from .insertion_figure import counted, draw_insertion, drawing_notes, has_labels
 from .markup import Markup, element, interval, join, number, table
 from .report_data import InsertionReport, ReportData
 from .report_pictures import (
@@ -87,11 +88,11 @@ def insertions(data: ReportData, parts: list[Markup]) -> Section | None:
         return None
     first = parts[:3]
     if parts[3:]:
-        summary = element("summary", f"{len(parts) - 3} more insertions")
+        summary = element("summary", counted(len(parts) - 3, "more insertion"))
         first.append(element("details", summary, *parts[3:]))
     if rest := data.insertions[len(parts) :]:
         names = "; ".join(f"{i.session} {i.probe}" for i in rest)
-        text = f"{len(rest)} insertions are not drawn, to keep this file under its size: {names}."
+        text = f"Not drawn, to keep this file under its size: {names}."
         first.append(element("p", text, class_="note"))
     return Section("insertions", "Insertions", join(first))
 
@@ -147,7 +148,9 @@ def silhouettes(data: ReportData) -> Section | None:
             "session or insertion means that the embedding knows who was recorded.")  # fmt: skip
     maps = [
         picture(
-            lambda narrow, one=one: embedding_figure(one, data.colours, narrow=narrow),
+            lambda narrow, one=one: embedding_figure(
+                one, region_colours(one.region, data.colours), narrow=narrow
+            ),
             alt=f"Embedding of {one.model} on two principal components, by region and by session",
             caption=f"{one.model}: first two principal components, one dot per row.",
             watermark=data.watermark,
@@ -158,8 +161,8 @@ def silhouettes(data: ReportData) -> Section | None:
         return None
     body = [element("p", text, class_="lead"), _forest(data, data.silhouettes, "grouping", True)]
     if not data.silhouettes.empty:
-        body.append(tidy(data.silhouettes, caption="Silhouettes."))
-    return Section("silhouettes", "What the embedding separates", join(body + maps))
+        body.append(tidy(data.silhouettes, caption="Silhouette of every model and grouping."))
+    return Section("silhouettes", "Silhouettes", join(body + maps))
 
 
 def probes(data: ReportData) -> Section | None:
@@ -171,7 +174,7 @@ def probes(data: ReportData) -> Section | None:
     body = [
         element("p", text, class_="lead"),
         picture_,
-        tidy(data.probes, caption="Linear probes."),
+        tidy(data.probes, caption="Linear probe of every model and target."),
     ]
     return Section("probes", "Linear probes", join(body))
 
@@ -202,7 +205,10 @@ def controls(data: ReportData) -> Section | None:
     if data.controls.empty:
         return None
     text = "Each control repeats the evaluation with one thing taken away or replaced."
-    body = [element("p", text, class_="lead"), tidy(data.controls, caption="Controls.")]
+    body = [
+        element("p", text, class_="lead"),
+        tidy(data.controls, caption="Score of each control beside the score observed."),
+    ]
     return Section("controls", "Controls", join(body))
 
 
@@ -211,7 +217,7 @@ def notes(data: ReportData) -> Section | None:
     if not data.notes:
         return None
     items = [element("li", note) for note in data.notes]
-    return Section("notes", "Warnings and skipped steps", element("ul", *items, class_="notes"))
+    return Section("notes", "Warnings", element("ul", *items, class_="notes"))
 
 
 def provenance(data: ReportData) -> Section | None:
@@ -226,7 +232,7 @@ def provenance(data: ReportData) -> Section | None:
         for what, code in data.provenance
     ]
     body = join([element("p", text, class_="lead"), start, *blocks])
-    return Section("provenance", "Where each number comes from", body)
+    return Section("provenance", "Provenance", body)
 
 
 def draw(one: InsertionReport, data: ReportData, colours: dict[str, str]) -> Markup:
