@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "mysql:8.4"
+OPTIONS = "--collation-server=utf8mb4_bin --default-time-zone=+00:00 --max-allowed-packet=512M"
 NO_SERVER = (
     "no MySQL to test on: no Docker engine answers, DJ_HOST is not set and this is not Debian; "
     "start Docker, or set DJ_HOST, DJ_PORT, DJ_USER and DJ_PASS"
@@ -43,9 +44,10 @@ def choose(docker: bool, host: str | None, debian: bool) -> str:
 
 @contextmanager
 def in_docker() -> Iterator[dict[str, str]]:
-    from testcontainers.mysql import MySqlContainer
+    from testcontainers.community.mysql import MySqlContainer
 
-    with MySqlContainer(IMAGE, username="root", root_password="fieldbase") as server:
+    container = MySqlContainer(IMAGE, username="root", password="fieldbase")
+    with container.with_command(OPTIONS) as server:
         yield {
             "DJ_HOST": server.get_container_host_ip(),
             "DJ_PORT": str(server.get_exposed_port(3306)),
