@@ -24,6 +24,7 @@ def control(task: dict[str, Any], **options: Any) -> tuple[dict[str, Any], Score
 
 def _permuted(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
     """Balanced accuracy with the channels' labels shuffled within each session."""
+    from pipeline.evaluation import as_labels
     from pipeline.evaluation.controls import permuted_labels
     from pipeline.evaluation.scorers import average_windows
 
@@ -32,7 +33,7 @@ def _permuted(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
     text = f"labels of channels shuffled within each session, {DRAWS} times"
     if kind != "classes":
         return text, [_none("balanced_accuracy", "the model answers no classes")]
-    proba, labels, frame = average_windows(outputs.proba, targets, groups)
+    proba, labels, frame = average_windows(outputs.proba, as_labels(targets), groups)
     rng = np.random.default_rng(task["control_seed"])
     values = []
     for _draw in range(DRAWS):

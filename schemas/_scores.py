@@ -49,38 +49,52 @@ def scores(study: str | None = None) -> pd.DataFrame:
 
 
 def _rows_of(table, member: str, study: str | None) -> list[dict[str, Any]]:
-    from . import analysis, dataset, training
+    from . import analysis, dataset
 
     key = table.tasks.key
-    tasks = table.tasks
-    if table is analysis.Control:
-        tasks = tasks * analysis.EvaluationTask
-    elif table is not analysis.Evaluation:
-        tasks = tasks * training.TrainingTask.proj("seed")
     asked = dataset.StudyMember & {"member_table": member}
     if study is not None:
         asked = asked & {"study": study}
-    joined = table.Score * tasks * asked.proj("member_name", **{key: "member"})
-    return [
-        {
-            "study": row["study"],
-            "table": table.__name__,
-            "model": row["eval_model"],
-            "split": row["eval_split"],
-            "fold": row["eval_fold"],
-            "seed": row["seed"],
-            "level": row["level"],
-            "scheme": row["scheme"],
-            "target": row.get("target") or row.get("control_kind"),
-            "metric": row["metric"],
-            "detail": row["detail"],
-            "value": row["value"],
-            "chance": row["chance"],
-            "n": row["n"],
-            "n_groups": row["n_groups"],
-            "low": row["low"],
-            "high": row["high"],
-            "reason": row["score_reason"],
-        }
-        for row in joined.to_dicts()
-    ]
+    studies: dict[str, list[str]] = {}
+    for row in asked.to_dicts():
+        studies.setdefault(row["member"], []).append(row["study"])
+    if not studies:
+        return []
+    scored = table.Score & [{key: mark} for mark in studies]
+    if table is analysis.Control:
+        found = [
+            row
+            for parent in (analysis.EvaluationTask, analysis.LinearProbeTask)
+            for row in _beside(scored, parent)
+        ]
+    else:
+        found = (scored * table.tasks).to_dicts()
+    return [_tidy(table, row, name) for row in found for name in studies[row[key]]]
+
+
+def _beside(scored, parent) -> list[dict[str, Any]]:
+    """Scores of the controls that stand beside rows of `parent`."""
+    from . import analysis
+
+    columns = ("eval_model", "eval_split", "eval_fold", "seed", "scheme")
+    tasks = analysis.ControlTask & f"{parent.key} is not null"
+    return (scored * tasks * parent.proj(*columns)).to_dicts()
+
+
+def _tidy(table, row: dict[str, Any], study: str) -> dict[str, Any]:
+    return {
+        "study": study,
+        "table": table.__name__,
+        "model": row["eval_model"],
+        "split": row["eval_split"],
+        "fold": row["eval_fold"],
+        "target": row.get("target") or row.get("control_kind"),
+        "reason": row["score_reason"],
+        **{
+            name: row[name]
+            for name in (
+                "seed", "level", "scheme", "metric", "detail", "value", "chance", "n",
+                "n_groups", "low", "high",
+            )
+        },
+    }  # fmt: skip

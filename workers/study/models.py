@@ -85,9 +85,9 @@ def request_analyses(spec: StudySpec, split: str) -> None:
                 for fold in [*sorted({f["fold"] for f in mine}), None]:
                     asked = _evaluation(spec, split, model, seed, fold, mine)
                     if fold is None:
-                        _controls(spec, asked, seed)
-            for final in mine:
-                _probes(spec, split, model, final)
+                        kinds = ("permuted_labels", "phase_randomised")
+                        _controls(spec, {"evaluation": asked}, kinds, seed)
+            _probes(spec, split, model, seed, mine)
 
 
 def _evaluation(spec, split, model: Model, seed, fold, finals) -> str:
@@ -122,34 +122,50 @@ def _evaluation(spec, split, model: Model, seed, fold, finals) -> str:
     return asked
 
 
-def _controls(spec: StudySpec, evaluation: str, seed: int) -> None:
-    for kind in spec.analyses.controls:
-        asked = analysis.ControlTask.ensure(
-            inputs=[{"evaluation": evaluation}],
-            evaluation=evaluation, control_kind=kind, control_seed=seed,
-        )["control"]  # fmt: skip
-        remember(spec.study.name, "control_task", asked, kind)
+def _controls(spec: StudySpec, beside: dict[str, str], kinds: tuple[str, ...], seed: int) -> None:
+    """Controls beside an evaluation or a linear probe, of those kinds that the study wants."""
+    for kind in set(spec.analyses.controls) & set(kinds):
+        asked = analysis.ControlTask.ensure(control_kind=kind, control_seed=seed, **beside)
+        remember(spec.study.name, "control_task", asked["control"], kind)
 
 
-def _probes(spec: StudySpec, split: str, model: Model, final: dict[str, Any]) -> None:
+def _probes(spec: StudySpec, split: str, model: Model, seed: int, finals: list[dict]) -> None:
+    """Probes and silhouettes of each training, and the region probe pooled over folds."""
+    for final in finals:
+        for target in spec.analyses.linear_probes:
+            asked = _probe(spec, analysis.LinearProbeTask, split, model, target, [final])
+            if target == "region" and len(finals) == 1:
+                _controls(spec, asked, ("relabelled",), seed)
+        for target in spec.analyses.silhouettes:
+            _probe(spec, analysis.SilhouetteTask, split, model, target, [final])
+    if "region" in spec.analyses.linear_probes and len(finals) > 1:
+        asked = _probe(spec, analysis.LinearProbeTask, split, model, "region", finals)
+        _controls(spec, asked, ("relabelled",), seed)
+
+
+def _probe(
+    spec: StudySpec, table, split: str, model: Model, target: str, finals: list[dict[str, Any]]
+) -> dict[str, str]:
+    """Ask for one probe or silhouette over the embeddings of `finals`."""
     embed = embedding.EmbedParamSet.register(None, model.embed)
-    common = {
-        "training": final["training"],
-        **embed,
-        "eval_split": split,
-        "eval_fold": final["fold"],
-        "eval_model": model.name[:64],
-        "scheme": spec.data.labels,
-        **analysis.ProbeParamSet.register(None, spec.analyses.probe),
-    }
+    alone = finals[0] if len(finals) == 1 else {"training": None, "fold": None}
     members = [
         embedding.EmbeddingTask.ensure(training=final["training"], windows=name, **embed)
+        for final in finals
         for name in windows_of(split, final["fold"], ROLE_ORDER)
     ]
-    for table, targets, label in (
-        (analysis.LinearProbeTask, spec.analyses.linear_probes, "linear_probe"),
-        (analysis.SilhouetteTask, spec.analyses.silhouettes, "silhouette"),
-    ):
-        for target in targets:
-            asked = table.ensure(inputs=members, target=target, **common)[label]
-            remember(spec.study.name, f"{label}_task", asked, model.name)
+    asked = table.ensure(
+        inputs=members,
+        training=alone["training"],
+        eval_fold=alone["fold"],
+        eval_split=split,
+        eval_model=model.name[:64],
+        seed=finals[0]["seed"],
+        target=target,
+        scheme=spec.data.labels,
+        **embed,
+        **analysis.ProbeParamSet.register(None, spec.analyses.probe),
+    )
+    member_table = "linear_probe_task" if table is analysis.LinearProbeTask else "silhouette_task"
+    remember(spec.study.name, member_table, asked[table.key], model.name)
+    return asked
