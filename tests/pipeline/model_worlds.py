@@ -8,6 +8,8 @@ from pipeline.models import MODELS, DataContext, label_set, params_class
 from pipeline.recording import WindowSet
 from pipeline.training.batches import iterate_batches, rows_of
 
+torch.set_num_threads(1)  # networks this small wait for threads longer than they compute
+
 TINY = {
     "lfp2vec": {
         "size": "tiny",
