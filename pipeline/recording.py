@@ -49,7 +49,7 @@ class Spikes:
         One row per unit: ``unit`` (id in the file), ``probe``, ``channel`` (peak), ``region``.
     """
 
-    times: Sequence[Float[np.ndarray, " spike"]]
+    times: Sequence[Float[np.ndarray, " _spike"]]
     units: pd.DataFrame
 
 

@@ -24,9 +24,8 @@ class AllenLayout(Layout):
     @classmethod
     def matches(cls, file: h5py.File) -> bool:
         """EcephysProbe devices, or the electrode columns only Allen's writer makes."""
-        devices = file.get("general/devices", {})
-        groups = file.get("general/extracellular_ephys", {})
-        kinds = {kind_of(node) for part in (devices, groups) if part for _, node in children(part)}
+        places = ("general/devices", "general/extracellular_ephys")
+        kinds = {kind_of(node) for place in places for _, node in children(file, place)}
         if kinds & {"EcephysProbe", "EcephysElectrodeGroup"}:
             return True
         columns = file.get(ELECTRODES, {})
@@ -38,7 +37,7 @@ class AllenLayout(Layout):
         """The rate in the electrode group's metadata (Hz), half the true one in releases."""
         rates = [
             float(node.attrs["lfp_sampling_rate"])
-            for _, node in children(self.file.get("general/extracellular_ephys", {}))
+            for _, node in children(self.file, "general/extracellular_ephys")
             if "lfp_sampling_rate" in node.attrs
         ]
         declared = super().declared_rate(series)

@@ -32,7 +32,7 @@ def contacts_of(layout: Layout) -> dict[str, Contact]:
     """
     groups = {
         name: node
-        for name, node in children(layout.file.get("general/extracellular_ephys", {}))
+        for name, node in children(layout.file, "general/extracellular_ephys")
         if isinstance(node, h5py.Group) and name != "electrodes"
     }
     return {name: _contact(name, group) for name, group in groups.items()}

@@ -43,7 +43,7 @@ def read_invalid(layout: Layout, probes: list[ProbeSummary]) -> list[InvalidSumm
 
 
 def _tables(layout: Layout) -> list[Table]:
-    found = [node for _, node in children(layout.file.get("intervals", {}))]
+    found = [node for _, node in children(layout.file, "intervals")]
     processing = layout.file.get("processing")
     if isinstance(processing, h5py.Group):
         found += [g for g in walk_groups(processing, 3) if kind_of(g) == "TimeIntervals"]

@@ -108,7 +108,7 @@ class Layout:
         found: dict[int, Localization] = {}
         tables = [
             group
-            for name, node in children(self.file.get("general", self.file))
+            for name, node in children(self.file, "general")
             if isinstance(node, h5py.Group) and name != "extracellular_ephys"
             for group in [node, *walk_groups(node, 2)]
             if "localized_entity" in group and "brain_region" in group

@@ -1,6 +1,6 @@
 """What Ingestion stores of one NWB file: everything but the signals, as plain JSON-able values."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -156,6 +156,6 @@ class FileSummary(_Row):
         return self.model_dump(mode="json")
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
+    def from_json(cls, value: dict[str, Any]) -> "FileSummary":
         """The summary that ``to_json`` gave."""
         return cls.model_validate(value)

@@ -61,9 +61,10 @@ def link_target(group: h5py.Group, name: str) -> str:
     return path.rpartition("/")[2]
 
 
-def children(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    """Members whose link leads somewhere."""
-    for name in group:
+def children(group: h5py.Group, path: str = ".") -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+    """Members of the group at a path whose link leads somewhere; none if there is no group."""
+    group = group.get(path)
+    for name in group if isinstance(group, h5py.Group) else ():
         node = group.get(name)
         if isinstance(node, h5py.Group | h5py.Dataset):
             yield name, node
