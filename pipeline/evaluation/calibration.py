@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Integer
-from scipy.optimize import minimize_scalar
 
 TEMPERATURES = (0.05, 20.0)
 
@@ -66,6 +65,8 @@ def fit_temperature(
 
     Source: Guo et al. 2017, ICML (section 4.2).
     """
+    from scipy.optimize import minimize_scalar  # slow to import
+
     if len(proba) == 0:
         raise ValueError(
             "temperature needs labelled samples that the model did not train on, got 0"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Integer
-from scipy.special import xlogy
 
 from .intervals import Clusters, IntervalParams, choose_clusters, resample
 from .scores import ScoreRow
@@ -52,7 +51,7 @@ def sum_units(
         sums[0] += y.sum(axis=0)
         sums[1] += seen.sum(axis=0)
         sums[2] += (np.where(seen, np.exp(log_rate), 0) - y * log_rate).sum(axis=0)
-        sums[3] += (y - xlogy(y, y)).sum(axis=0)
+        sums[3] += (y - y * np.log(np.maximum(y, 1))).sum(axis=0)
     return UnitSums(*sums)
 
 

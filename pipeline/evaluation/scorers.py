@@ -83,7 +83,7 @@ def score_classes(
         proba, labels, frame = outputs.proba, truth, groups
         if level == "channel":
             proba, labels, frame = average_windows(proba, labels, frame)
-        elif "start_s" in frame:
+        elif "start_s" in frame and np.isfinite(frame["start_s"]).all():
             frame = frame.assign(**{"time block": time_blocks(frame, params.time_blocks)})
         kinds = ("subject", "session", "time block")
         rows += _score_level(proba, labels, outputs.classes, frame, kinds, level, params)
@@ -113,6 +113,7 @@ def average_windows(
     ValueError
         If windows of one channel carry different labels.
     """
+    groups, labels = groups.reset_index(drop=True), as_labels(labels)
     keys = [k for k in ("subject", "session", "channel") if k in groups]
     number = groups.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
     n, usable = int(number.max(initial=-1)) + 1, np.isfinite(proba).all(axis=1)

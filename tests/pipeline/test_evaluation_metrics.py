@@ -12,6 +12,7 @@ from pipeline.evaluation import (
     classification_scores,
     score_frame,
 )
+from pipeline.evaluation.scorers import average_windows
 
 QUICK = IntervalParams(draws=50)
 
@@ -153,6 +154,16 @@ def test_channels_are_scored_on_the_mean_probability_of_their_windows():
     assert channel.n == 8
     assert channel.value == (said == mean.index.get_level_values("t")).mean()
     assert window.value == ((proba[:, 0] > 0.5) == (truth == "CA1")).mean()
+
+
+def test_a_channel_without_a_label_is_averaged_and_then_left_out():
+    proba, truth, frame = channels_of_windows()
+    truth = truth.astype(object)
+    truth[(frame["session"] == "a-1") & (frame["channel"] == 0)] = float("nan")
+    outputs = ClassOutputs(proba, ("CA1", "DG"))
+    rows = SCORERS["classes"](outputs, truth, frame, EvalParams(draws=20))
+    assert one(rows, "accuracy", "channel").n == 7
+    assert average_windows(proba, truth, frame)[1][0] is None
 
 
 def test_with_one_subject_the_interval_is_over_time_blocks_and_says_so():
