@@ -60,6 +60,8 @@ def database(home):
     dj.config.safemode = False
     if connection.adapter.backend != BACKEND:
         pytest.exit(f"asked for {BACKEND}, DJ_* names a {connection.adapter.backend} server", 2)
+    if BACKEND == "postgresql":
+        connection.query("SET synchronous_commit = off")  # many small commits, none to keep
     yield connection
     connection.close()
     if BACKEND == "postgresql":
