@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 from isal import isal_zlib
 
+from .errors import ReadError
+
 _DEFLATE, _SHUFFLE = 1, 2
 _IN_FLIGHT_BYTES = 32 << 20
 _LINE_BYTES = 64
@@ -37,7 +39,7 @@ def decode_chunks(data: h5py.Dataset, offsets: Iterable[tuple[int, ...]], place:
     to disjoint parts of one array is safe. Narrow chunks side by side come as one block, so that
     a row of it fills a cache line. Some 32 MB of chunks wait at any moment.
     """
-    codec = Codec(_filters(data), data.dtype, data.shape, data.chunks)
+    codec = Codec(data.name, _filters(data), data.dtype, data.shape, data.chunks)
     waiting: deque[Future[None]] = deque()
     try:
         for group in _side_by_side(offsets, codec):
@@ -58,6 +60,7 @@ def decode_chunks(data: h5py.Dataset, offsets: Iterable[tuple[int, ...]], place:
 class Codec:
     """What is needed to turn a chunk's bytes into numbers."""
 
+    name: str
     filters: tuple[int, ...]
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -69,7 +72,21 @@ class Codec:
         return prod(self.chunk) * self.dtype.itemsize
 
     def decode(self, raw: bytes, mask: int) -> np.ndarray:
-        """One chunk; ``mask`` has a bit set for each filter HDF5 left out."""
+        """One chunk; ``mask`` has a bit set for each filter HDF5 left out.
+
+        Raises
+        ------
+        ReadError
+            If the bytes are not what the filters made.
+        """
+        try:
+            return self._undo(raw, mask)
+        except (isal_zlib.error, ValueError) as error:
+            raise ReadError(
+                "read", f"a chunk of {self.name} is damaged ({error})", "fetch the file again"
+            ) from error
+
+    def _undo(self, raw: bytes, mask: int) -> np.ndarray:
         for i in reversed(range(len(self.filters))):
             if mask >> i & 1:
                 continue
