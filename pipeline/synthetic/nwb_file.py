@@ -115,6 +115,8 @@ def add_behavior(nwb: NWBFile, made: SyntheticSession) -> None:
             rate=made.rate / step,
         )
     )
+    if made.trials.empty:
+        return
     nwb.add_trial_column("orientation", "orientation of the synthetic grating (degrees)")
     nwb.add_trial_column("licked", "whether the synthetic animal licked")
     for trial in made.trials.itertuples(index=False):

@@ -53,22 +53,22 @@ class Region:
 
 VISP = Region(
     "VISp", "Primary visual area", "VISp", "Isocortex",
-    750.0, 110.0, 1.9, 2.5, ((4.0, 2.0, 0.4), (55.0, 16.0, 0.45)),
+    750.0, 110.0, 1.9, 2.5, ((4.0, 2.0, 0.4), (55.0, 16.0, 0.55)),
     theta=0.15, gamma=0.1, nested_phase=0.0, events="down", event_uv=160.0,
 )  # fmt: skip
 CA1 = Region(
     "CA1", "Field CA1", "CA1", "HPF",
-    520.0, 105.0, 1.85, 3.0, ((30.0, 10.0, 0.2), (140.0, 35.0, 0.5)),
+    520.0, 105.0, 1.85, 3.0, ((30.0, 10.0, 0.2), (140.0, 35.0, 0.6)),
     theta=1.0, gamma=0.8, nested_phase=1.6, events="ripple", event_uv=110.0,
 )  # fmt: skip
 CA3 = Region(
     "CA3", "Field CA3", "CA3", "HPF",
-    380.0, 95.0, 1.85, 3.5, ((35.0, 9.0, 0.7),),
+    380.0, 95.0, 1.85, 3.5, ((35.0, 9.0, 0.85),),
     theta=0.5, gamma=0.5, nested_phase=-1.6, events="none",
 )  # fmt: skip
 DG = Region(
     "DG", "Dentate gyrus", "DG", "HPF",
-    460.0, 115.0, 1.8, 3.0, ((85.0, 22.0, 0.7),),
+    460.0, 115.0, 1.8, 3.0, ((85.0, 22.0, 0.85),),
     theta=0.7, gamma=1.0, nested_phase=3.1, events="dentate", event_uv=260.0,
 )  # fmt: skip
 LP = Region(

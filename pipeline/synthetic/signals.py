@@ -159,7 +159,7 @@ def _sources(
     for region in {region.acronym: region for region in track.regions}.values():
         inside = np.array([other is region for other in track.regions], float)
         if region.gamma:
-            carrier = band_noise(rng, n, rate, 70 * brain.pitch, 12)
+            carrier = band_noise(rng, n, rate, 70 * brain.pitch, 12.0)
             nested = np.exp(1.2 * np.cos(rhythm.phase - region.nested_phase) - 0.6)
             found.append(0.12 * size * rhythm.envelope * nested * carrier)
             weights.append(region.gamma * inside)

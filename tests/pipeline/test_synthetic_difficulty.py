@@ -1,0 +1,82 @@
+"""How hard the synthetic laboratory is, with scikit-learn as judge."""
+
+import numpy as np
+import pytest
+from scipy import signal
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pipeline.preprocessing import ArrayReader, LfpParams, WindowParams, cut_lfp_windows
+from pipeline.synthetic import LabParams, simulate_session
+
+EDGES_HZ = (1, 4, 8, 12, 30, 60, 100, 200, 500)
+HARMONISED = 6
+"""Bands up to 100 Hz."""
+
+
+def samples(layout, seed):
+    """Log band power, position, region and subject of every kept window of a small lab."""
+    params = LabParams(layout=layout, channels=32, duration_s=24.0, units=0, seed=seed)
+    parts = []
+    for subject in range(4):
+        made = simulate_session(params, subject)
+        (probe,) = made.probes
+        reader = ArrayReader(probe.lfp, made.rate, start_s=float(made.times[0]))
+        cut = cut_lfp_windows(reader, LfpParams(), WindowParams(), bad_channels=probe.bad)
+        region = np.array(probe.track.acronyms)
+        window, channel = np.nonzero(cut.valid & np.isin(region, ["VISp", "CA1", "CA3", "DG"]))
+        freqs, density = signal.welch(cut.data, cut.rate, nperseg=512, axis=1)
+        bands = [
+            density[:, (freqs >= a) & (freqs < b)].sum(axis=1)
+            for a, b in zip(EDGES_HZ[:-1], EDGES_HZ[1:], strict=True)
+        ]
+        track = probe.track
+        where = np.stack([track.from_tip_um, track.x, track.y, track.z], axis=1) / 1000
+        parts.append(
+            (
+                np.log10(np.stack(bands, axis=-1) + 1e-9)[window, channel],
+                where[channel],
+                region[channel],
+                np.full(len(window), subject),
+            )
+        )
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def judge():
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=300, class_weight="balanced")
+    )
+
+
+def within(x, y, subject):
+    predicted = cross_val_predict(judge(), x, y, groups=subject, cv=LeaveOneGroupOut())
+    return balanced_accuracy_score(y, predicted)
+
+
+def across(one, other, n):
+    model = judge().fit(one[0][:, :n], one[2])
+    return balanced_accuracy_score(other[2], model.predict(other[0][:, :n]))
+
+
+@pytest.mark.slow
+def test_spectra_tell_regions_positions_do_not_and_another_lab_is_harder(capsys):
+    scores = {"spectrum": [], "position": [], "another lab": [], "another lab to 100 Hz": []}
+    for seed in (0, 1):
+        labs = {name: samples(name, seed) for name in ("allen", "ibl")}
+        for power, where, region, subject in labs.values():
+            scores["spectrum"].append(within(power, region, subject))
+            scores["position"].append(within(where, region, subject))
+        for a, b in (("allen", "ibl"), ("ibl", "allen")):
+            scores["another lab"].append(across(labs[a], labs[b], None))
+            scores["another lab to 100 Hz"].append(across(labs[a], labs[b], HARMONISED))
+    with capsys.disabled():
+        for name, found in scores.items():
+            print(f"\n  {name}: {np.round(found, 2)} (chance 0.25)", end="")
+    mean = {name: np.mean(found) for name, found in scores.items()}
+    assert 0.6 < mean["spectrum"] < 0.9
+    assert mean["position"] < mean["spectrum"] - 0.15
+    assert mean["another lab"] < mean["spectrum"] - 0.1
