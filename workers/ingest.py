@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.nwb import conversion_lines
 from pipeline.params import digest
-from schemas import session
+from schemas import recording, session
+from schemas._ingest import DEADLINE_S, MEMORY
 from schemas._roots import root_of
 from schemas._names import safe_name
 
@@ -97,3 +98,56 @@ def _expand(pattern: str, base: Path) -> list[Path]:
     if not files:
         raise SourceError(f"nothing is at {path}; give a file, a folder, a glob or a URL")
     return files
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """The mapping of a feature file's columns, from a TOML file."""
+    from pipeline.evaluation.features_file import FeatureMapping
+
+    return FeatureMapping.from_toml(file).to_json()
+
+
+def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> list[dict[str, Any]]:
+    """What an ingest would read, without inserting anything."""
+    from pipeline.nwb import ReadError, read_summary_isolated
+
+    rows = []
+    for source in find_sources(sources, base=base):
+        row = describe(source, lab=lab)
+        known = bool(session.NwbFile & {"nwb_file": row["nwb_file"]})
+        shown: dict[str, Any] = {"path": row["path"], "bytes": row["bytes"], "registered": known}
+        shown |= {"layout": "features", "lfp": 0, "channels": 0, "units": 0, "message": None}
+        if row["file_kind"] == "nwb":
+            try:
+                found = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
+                shown |= {
+                    "layout": found.layout,
+                    "lfp": len(found.lfp),
+                    "channels": len(found.channels),
+                    "units": len(found.units),
+                }
+            except ReadError as error:
+                shown |= {"layout": "error", "message": f"{error.message} {error.way_out}"}
+        rows.append(shown)
+    return rows
+
+
+def outcome(keys: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """What came of reading these files: one dictionary each, with warnings or the error."""
+    found = []
+    for row in (recording.Ingestion * session.NwbFile & keys).to_dicts(order_by="path"):
+        wrong = [f"{row['message']} {row['way_out']}"] if row["message"] else []
+        found.append(
+            {
+                "path": row["path"],
+                "status": row["ingestion_status"],
+                "layout": row["layout"],
+                "lfp": row["n_lfp"],
+                "channels": row["n_channels"],
+                "units": row["n_units"],
+                "trials": row["n_trials"],
+                "warnings": len(row["warnings"]),
+                "messages": wrong + row["warnings"],
+            }
+        )
+    return found

@@ -1,0 +1,66 @@
+"""What the command prints: tables and progress for people, JSON for programs."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def complain(text: str) -> None:
+    """One message on standard error."""
+    err.print("[red]fieldbase:[/]", end=" ")
+    err.print(text, markup=False)
+
+
+def say(text: str) -> None:
+    """One line of progress on standard error, where it does not disturb what is piped."""
+    err.print(text, markup=False, style="dim")
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output; dates and paths as text."""
+    print(json.dumps(value, indent=1, default=str))
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table of text on standard output."""
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*[_cell(value) for value in row])
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None or value != value:
+        return "–"
+    return escape(f"{value:.3g}" if isinstance(value, float) else str(value))
+
+
+@contextmanager
+def training_progress() -> Iterator[Callable[[Any], None]]:
+    """A bar for the training that runs; yields what ``fit`` calls after each epoch."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"),
+        TimeElapsedColumn(), console=err, transient=True,
+    ) as progress:  # fmt: skip
+        bar = progress.add_task("training", total=None, left="")
+
+        def on_epoch(record: Any) -> None:
+            seconds = max(record.seconds_left, 0.0)
+            total = record.epoch + (round(seconds / record.seconds) if record.seconds else 0)
+            progress.update(
+                bar, completed=record.epoch, total=max(total, record.epoch),
+                description=f"epoch {record.epoch}, loss {record.train_loss:.3f}",
+                left=f"{seconds:.0f} s left",
+            )  # fmt: skip
+
+        yield on_epoch
