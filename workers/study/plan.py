@@ -78,9 +78,9 @@ def request_windows(spec: StudySpec, files: list[str]) -> Members:
     if spec.uses_bins:
         params |= windows.BinParamSet.register(None, spec.bins)
     for file in files:
-        for sources in _sources(spec.data, {"nwb_file": file}, members.notes):
-            name = _ask(params, sources)
-            label_set = _best_labels(spec.data, sources["session"])
+        for sources in find_sources(spec.data, {"nwb_file": file}, members.notes):
+            name = ask_windows(params, sources)
+            label_set = best_labels(spec.data, sources["session"])
             members.windows[name] = label_set
             remember(spec.study.name, "windows_task", name)
     if not members.windows:
@@ -111,7 +111,7 @@ def request_dataset(spec: StudySpec, members: Members) -> str:
     return split
 
 
-def _sources(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str, Any]]:
+def find_sources(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str, Any]]:
     """What one windows task each reads: LFP series, units, behaviour or features."""
     label = _label(file)
     if "features" in data.modalities:
@@ -156,7 +156,7 @@ LINKS = {
 }
 
 
-def _ask(params: dict[str, str], sources: dict[str, Any]) -> str:
+def ask_windows(params: dict[str, str], sources: dict[str, Any]) -> str:
     """The windows task that reads `sources`, inserted if it is new."""
     chosen = {
         kind: {name: sources[kind][name] for name in names}
@@ -176,7 +176,7 @@ def _ask(params: dict[str, str], sources: dict[str, Any]) -> str:
     return mark
 
 
-def _best_labels(data: Data, name: str) -> str | None:
+def best_labels(data: Data, name: str) -> str | None:
     """The session's label set that names most channels in the scheme; stronger evidence first."""
     if data.labels is None:
         return None

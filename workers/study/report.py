@@ -1,0 +1,344 @@
+"""A study's rows become one HTML page."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import schemas
+from pipeline.analyses.report import render_report
+from pipeline.analyses.report_data import Confusion, EmbeddingMap, Headline, ReportData
+from pipeline.anatomy import class_colors
+from schemas import analysis, dataset, embedding, recording, session, training, windows
+from schemas._probe import load_vectors
+
+from .insertions import insertion_reports
+from .models import final_trainings
+from .plan import wanted
+from .spec import StudyError, StudySpec
+
+HEADLINES = (
+    ("Evaluation", "channel", "balanced_accuracy"),
+    ("Evaluation", "unit", "co_bps"),
+    ("LinearProbe", "window", "balanced_accuracy"),
+)
+MAP_ROWS = 2000
+
+
+def write_report(spec: StudySpec, target: Path) -> Path:
+    """Write the page; the path of the file.
+
+    Raises
+    ------
+    StudyError
+        If the study has no scores yet.
+    """
+    scores = schemas.scores(spec.study.name)
+    if not len(scores):
+        raise StudyError(
+            f"study {spec.study.name!r} has no scores yet; run it first: fieldbase study run FILE"
+        )
+    page = render_report(report_data(spec, scores))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target.resolve()
+
+
+def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
+    """Everything the page says, from the tables."""
+    headline = headline_of(spec, scores)
+    synthetic = is_synthetic(spec)
+    regions = sorted({r for r in _regions(spec) if r})
+    return ReportData(
+        study=spec.study.name,
+        question=spec.study.question or spec.study.title or spec.study.name,
+        answer=answer(headline, synthetic),
+        headline=headline,
+        not_to_conclude=spec.study.not_to_conclude,
+        synthetic=synthetic,
+        watermark="SYNTHETIC" if synthetic else "",
+        source=spec.study.source,
+        published="; ".join(sorted({p.origin for p in spec.published})),
+        data=_data_sentence(spec),
+        insertions=insertion_reports(spec),
+        scores=_evaluations(scores),
+        confusions=confusions(spec),
+        silhouettes=_silhouettes(scores),
+        probes=_probes(scores),
+        controls=_controls(scores, headline),
+        curves=curves(spec),
+        embeddings=embedding_maps(spec),
+        notes=notes(spec),
+        provenance=provenance(spec),
+        generated={
+            "fieldbase": version("fieldbase"),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "database": schemas.connect().adapter.backend,
+        },
+        colours=class_colors(regions, spec.data.labels or "as_given"),
+    )
+
+
+def headline_of(spec: StudySpec, scores: pd.DataFrame) -> Headline:
+    """The pooled score of the study's first model."""
+    first = spec.model[0].name
+    whole = scores[scores["fold"].isna() & scores["detail"].isna() & (scores["model"] == first)]
+    one_fold = scores[scores["detail"].isna() & (scores["model"] == first)]
+    for table, level, metric in HEADLINES:
+        for rows in (whole, one_fold):
+            found = rows[(rows.table == table) & (rows.level == level) & (rows.metric == metric)]
+            if len(found):
+                return _headline(found.iloc[0])
+    raise StudyError(f"model {first!r} has no score to lead the report; see `schemas.scores()`")
+
+
+def _headline(row: pd.Series) -> Headline:
+    number = {k: None if pd.isna(row[k]) else float(row[k]) for k in ("value", "chance", "low", "high")}
+    reason = row["reason"] if isinstance(row["reason"], str) else None
+    unit = row["level"] == "unit"
+    return Headline(
+        metric=row["metric"],
+        level=row["level"],
+        **number,
+        n_subjects=0 if pd.isna(row["n_groups"]) else int(row["n_groups"]),
+        n_channels=int(row["n"]),
+        model=row["model"],
+        interval=f"95 % {reason}" if reason and "interval over" in reason
+        else "95 % interval, resampling subjects",
+        counted="units" if unit else f"{row['level']}s",
+        reason=reason,
+    )
+
+
+def answer(headline: Headline, synthetic: bool) -> str:
+    """One sentence: yes, no, or not to be told."""
+    where = " on synthetic recordings" if synthetic else ""
+    if headline.value is None:
+        return f"It cannot be told{where}: {headline.reason}."
+    name = headline.metric.replace("_", " ")
+    told = f"{headline.model} reaches a {name} of {headline.value:.2f}"
+    chance = 0.0 if headline.chance is None else headline.chance
+    if headline.low is None or headline.high is None:
+        return f"It cannot be told apart from luck{where}: {told}, without an interval."
+    spread = f"{headline.low:.2f} to {headline.high:.2f}, chance {chance:.2f}"
+    if headline.low > chance:
+        return f"Yes{where}: {told} ({spread})."
+    if headline.high < chance:
+        return f"No{where}: {told} ({spread}), below chance."
+    return f"No evidence that it can{where}: {told} ({spread})."
+
+
+def member_windows(spec: StudySpec) -> list[dict[str, str]]:
+    """Keys of the study's windows."""
+    return [{"windows": row["member"]} for row in wanted(spec.study.name, "windows_task")]
+
+
+def is_synthetic(spec: StudySpec) -> bool:
+    """Whether any recording of the study was simulated."""
+    joined = session.Session * windows.WindowsTask & member_windows(spec)
+    return any(joined.to_arrays("synthetic"))
+
+
+def _data_sentence(spec: StudySpec) -> str:
+    rows = (windows.WindowsTask * session.Session & member_windows(spec)).to_dicts()
+    subjects = {(row["source"], row["subject"]) for row in rows}
+    labs = sorted({row["source"] for row in rows})
+    named = f"from {len(labs)} labs" if len(labs) > 3 else f"of {', '.join(labs)}"
+    total = sum((windows.Windows & member_windows(spec)).to_arrays("n_kept"))
+    return (
+        f"{len({row['session'] for row in rows})} sessions, {len(subjects)} subjects {named}; "
+        f"{total:,} channel windows"
+    )
+
+
+def _regions(spec: StudySpec) -> list[str]:
+    found = [c for row in _finals(spec) for c in row["classes"]]
+    return found
+
+
+def _finals(spec: StudySpec) -> list[dict[str, Any]]:
+    keys = [{"training": f["training"]} for f in final_trainings(spec)]
+    return (training.Training & keys).to_dicts() if keys else []
+
+
+def _evaluations(scores: pd.DataFrame) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "Evaluation") & scores["metric"].isin(
+        ["balanced_accuracy", "accuracy", "macro_f1", "recall", "ece", "coverage", "co_bps",
+         "co_bps_unit_mean", "poisson_d2"]
+    )].copy()  # fmt: skip
+    rows["metric"] = np.where(
+        rows["detail"].notna(), rows["metric"] + " " + rows["detail"].fillna(""), rows["metric"]
+    )
+    return rows
+
+
+def _silhouettes(scores: pd.DataFrame) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "Silhouette") & (scores["metric"] == "silhouette")]
+    return _mean_over_folds(rows, ["model", "target", "detail"]).rename(
+        columns={"target": "grouping", "detail": "role"}
+    )
+
+
+def _probes(scores: pd.DataFrame) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "LinearProbe") & (scores["metric"] == "balanced_accuracy")]
+    pooled = rows[(rows["target"] != "region") | rows["fold"].isna()]
+    pooled = pooled if (pooled["target"] == "region").any() else rows
+    return _mean_over_folds(pooled, ["model", "target", "detail", "metric"]).rename(
+        columns={"detail": "role"}
+    )
+
+
+def _mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """One row per model and target: a pooled row as it is, else the mean over trainings.
+
+    The interval of a mean is the range over trainings, and the reason says so.
+    """
+    made = []
+    for names, group in rows.groupby(by, dropna=False, sort=False):
+        known = group[group["value"].notna()]
+        row = dict(zip(by, names, strict=True))
+        row |= {"n": group["n"].sum(), "chance": known["chance"].mean()}
+        if len(known) == 1 and len(group) == 1:
+            only = known.iloc[0]
+            row |= {k: only[k] for k in ("value", "chance", "n", "low", "high", "reason")}
+        elif len(known):
+            row |= {"value": known["value"].mean(), "low": known["value"].min()}
+            row |= {"high": known["value"].max(), "reason": f"mean and range of {len(known)} folds"}
+        else:
+            row |= {"value": None, "low": None, "high": None, "reason": group["reason"].iloc[0]}
+        made.append(row)
+    return pd.DataFrame(made)
+
+
+def _controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "Control") & (scores["metric"] == "balanced_accuracy")].copy()
+    rows = rows[~((rows["target"] == "phase_randomised") & (rows["level"] != "channel"))]
+    rows["control"] = rows["target"].str.replace("_", " ")
+    told = rows["detail"].fillna("").str.extract(r"observed ([0-9.]+)")[0]
+    rows["observed"] = pd.to_numeric(told)
+    evaluated = scores[(scores["table"] == "Evaluation") & (scores["metric"] == "balanced_accuracy")]
+    pooled = evaluated[(evaluated["level"] == "channel") & evaluated["fold"].isna()]
+    by_model = pooled.groupby("model")["value"].mean()
+    rows["observed"] = rows["observed"].fillna(rows["model"].map(by_model))
+    names = ["model", "control", "metric", "value", "chance", "observed", "n", "low", "high", "reason"]
+    return rows[names]
+
+
+def confusions(spec: StudySpec) -> list[Confusion]:
+    """Pooled confusion matrix of every model, at channel level."""
+    made = []
+    for row in wanted(spec.study.name, "evaluation_task"):
+        key = {"evaluation": row["member"]}
+        if not analysis.EvaluationTask & key & "eval_fold is null":
+            continue
+        cells = (analysis.Evaluation.Confusion & key & {"level": "channel"}).to_dicts()
+        if not cells:
+            continue
+        true = sorted({cell["true_region"] for cell in cells})
+        said = sorted({*true, *(cell["predicted_region"] for cell in cells)})
+        counts = np.zeros((len(true), len(said)), int)
+        for cell in cells:
+            at = true.index(cell["true_region"]), said.index(cell["predicted_region"])
+            counts[at] = cell["n_confused"]
+        made.append(Confusion(row["member_name"], "channel", true, said, counts))
+    return made
+
+
+def curves(spec: StudySpec) -> pd.DataFrame:
+    """Learning curves of every stage."""
+    rows = []
+    for member in wanted(spec.study.name, "training_task"):
+        key = {"training": member["member"]}
+        name, fold, seed, _ = member["member_name"].rsplit("|", 3)
+        task = (training.TrainingTask * training.FitParamSet & key).fetch1("objective")
+        for epoch in (training.Training.Epoch & key).to_dicts(order_by="epoch"):
+            rows.append(
+                {
+                    "model": name,
+                    "stage": task,
+                    "epoch": epoch["epoch"],
+                    "train_loss": epoch["train_loss"],
+                    "validation": epoch["validation"],
+                    "fold": int(fold),
+                    "seed": int(seed),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def embedding_maps(spec: StudySpec) -> list[EmbeddingMap]:
+    """First two principal components of each model's embeddings, of one fold."""
+    made = []
+    for model in spec.model:
+        finals = [f for f in final_trainings(spec) if f["name"] == model.name]
+        if not finals:
+            continue
+        tasks = embedding.EmbeddingTask & {"training": finals[0]["training"]}
+        inputs = (tasks & embedding.Embedding.proj()).to_dicts()
+        split = (training.TrainingTask & {"training": finals[0]["training"]}).fetch1("split")
+        if not inputs:
+            continue
+        vectors = load_vectors({"task": {"eval_split": split}, "inputs": inputs})[0]
+        if vectors.x.shape[1] < 2 or len(vectors.x) < 3:
+            continue
+        made.append(_project(model.name, vectors))
+    return made
+
+
+def _project(name: str, vectors) -> EmbeddingMap:
+    chosen = np.arange(len(vectors.x))
+    if len(chosen) > MAP_ROWS:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, MAP_ROWS, replace=False))
+    x = vectors.x[chosen].astype(np.float64)
+    u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    share = s**2 / max(float((s**2).sum()), 1e-12)
+    rows = vectors.rows.iloc[chosen]
+    regions = [r if isinstance(r, str) else None for r in rows["region"]]
+    return EmbeddingMap(
+        name, u[:, :2] * s[:2], regions, rows["session"].tolist(), (float(share[0]), float(share[1]))
+    )
+
+
+def notes(spec: StudySpec) -> list[str]:
+    """Steps that were skipped and what the files warned about."""
+    found: dict[str, None] = {}
+    for row in (windows.Windows * windows.WindowsTask & member_windows(spec)).to_dicts():
+        for text in row["window_notes"]:
+            found[f"{row['session']}: {text}"] = None
+    sessions = (windows.WindowsTask & member_windows(spec)).to_arrays("session")
+    keys = [{"session": name} for name in sorted(set(sessions))]
+    for row in (recording.Ingestion * recording.IngestionSession & keys).to_dicts():
+        for text in row["warnings"]:
+            found[f"{row['session']}: {text}"] = None
+    for row in _finals(spec):
+        if row["weights_origin"]:
+            found[f"initial weights: {row['weights_origin']}"] = None
+    return list(found)
+
+
+def provenance(spec: StudySpec) -> list[tuple[str, str]]:
+    """For each kind of number, the restriction that fetches it."""
+    name = spec.study.name
+    said = [("every score", f'schemas.scores("{name}")')]
+    for title, table, member in (
+        ("evaluations", "analysis.Evaluation.Score", "evaluation_task"),
+        ("linear probes", "analysis.LinearProbe.Score", "linear_probe_task"),
+        ("silhouettes", "analysis.Silhouette.Score", "silhouette_task"),
+        ("controls", "analysis.Control.Score", "control_task"),
+        ("trainings", "training.Training", "training_task"),
+        ("predicted regions", "prediction.Prediction.ChannelPrediction", "prediction_task"),
+    ):
+        if dataset.StudyMember & {"study": name, "member_table": member}:
+            key = member.removesuffix("_task")
+            members = f'{{"study": "{name}", "member_table": "{member}"}}'
+            said.append(
+                (
+                    title,
+                    f"tasks = schemas.dataset.StudyMember & {members}\n"
+                    f'schemas.{table} & [{{"{key}": m}} for m in tasks.to_arrays("member")]',
+                )
+            )
+    return said
