@@ -297,3 +297,50 @@ class Control(dj.Computed):
     def make_insert(self, key, row, scores, **options):
         self.insert1({**key, **row})
         self.Score.insert([{**key, "score": i, **score} for i, score in enumerate(scores)])
+
+
+@schema
+class LabelScoreTask(Task):
+    definition = """
+    # Asked for: a stored prediction scored against labels of its session, whenever they came.
+    label_score : char(64)               # sha256 of prediction, labels and parameters
+    ---
+    -> prediction.PredictionTask
+    -> anatomy.LabelTask
+    -> EvalParamSet
+    """
+    key = "label_score"
+
+
+@schema
+class LabelScore(dj.Computed):
+    definition = """
+    # Scores of one stored prediction against one label set.
+    -> LabelScoreTask
+    ---
+    n_labelled : int32                   # predicted channels that have a label
+    heard : varchar(16)                  # what the training had of it: nothing | subject | session
+    """
+
+    class Score(dj.Part):
+        definition = SCORE
+
+    tasks = LabelScoreTask()
+
+    @property
+    def key_source(self):
+        """Tasks whose prediction and labels are there."""
+        ready = LabelScoreTask & prediction.Prediction.proj() & anatomy.ChannelLabel.proj()
+        return ready.proj()
+
+    def make_fetch(self, key, **options):
+        return ((LabelScoreTask & key).fetch1(),)
+
+    def make_compute(self, key, task, **options):
+        from ._label_score import score_labels
+
+        return score_labels(task)
+
+    def make_insert(self, key, row, scores, **options):
+        self.insert1({**key, **row})
+        self.Score.insert([{**key, "score": i, **score} for i, score in enumerate(scores)])

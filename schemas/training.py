@@ -144,3 +144,15 @@ class Training(dj.Computed):
         self.insert1({**key, **done.row})
         self.Epoch.insert([{**key, **epoch} for epoch in done.epochs])
         done.clear()
+
+
+@schema
+class RegisteredModel(dj.Manual):
+    definition = """
+    # A trained model with a name: what locate chooses from.
+    registered_model : varchar(64)
+    ---
+    -> Training
+    card : json                          # species, probes, band, labels, subjects, held-out score
+    model_added : datetime               # (UTC)
+    """
