@@ -1,6 +1,8 @@
 """A series' samples on the session's clock."""
 
 from dataclasses import dataclass, field
+from operator import index
+from typing import SupportsFloat, SupportsIndex
 
 import h5py
 import numpy as np
@@ -48,15 +50,17 @@ class Clock:
         """Events rather than samples: more than one step in twenty is no sampling interval."""
         return len(self.gaps) + self.backward > max(1, self.n_samples // 20)
 
-    def time_of(self, sample: int) -> float:
+    def time_of(self, sample: SupportsIndex) -> float:
         """Time of a sample (s); beyond the ends it goes on at the measured rate."""
+        sample = index(sample)
         if self.timestamps is None or self.n_samples == 0:
             return self.start_s + sample / self.rate
         inside = min(max(sample, 0), self.n_samples - 1)
         return float(self.timestamps[inside]) + (sample - inside) / self.rate
 
-    def sample_at(self, time_s: float) -> int:
+    def sample_at(self, time_s: SupportsFloat) -> int:
         """The sample nearest to a time, from 0 to ``n_samples`` (one after the last)."""
+        time_s = float(time_s)
         if time_s >= self.stop_s - 0.5 / self.rate:
             return self.n_samples
         if self.timestamps is None:

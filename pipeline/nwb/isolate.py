@@ -26,7 +26,7 @@ def read_summary_isolated(
     source: str | os.PathLike[str],
     *,
     memory_bytes: int = MEMORY_BYTES,
-    deadline_s: float = DEADLINE_S,
+    deadline_s: float | int = DEADLINE_S,
 ) -> FileSummary:
     """``read_summary`` in a child process.
 
@@ -54,7 +54,7 @@ def read_summary_isolated(
     )
 
 
-def call_isolated(target: str, source: str, *, memory_bytes: int, deadline_s: float) -> Any:
+def call_isolated(target: str, source: str, *, memory_bytes: int, deadline_s: float | int) -> Any:
     """The JSON value that ``module:function`` makes of ``source`` in a child process."""
     with tempfile.TemporaryDirectory(prefix="fieldbase-read-") as folder:
         result = Path(folder) / "result.json"
@@ -97,7 +97,7 @@ def _stop(child: subprocess.Popen) -> None:
         child.wait()
 
 
-def _too_slow(source: str, deadline_s: float) -> ReadError:
+def _too_slow(source: str, deadline_s: float | int) -> ReadError:
     return ReadError(
         "deadline",
         f"reading {source} took more than {deadline_s:g} s and was stopped",
@@ -113,7 +113,9 @@ def _out_of_memory(source: str, memory_bytes: int) -> ReadError:
     )
 
 
-def _died(source: str, code: int, noise: str, memory_bytes: int, deadline_s: float) -> ReadError:
+def _died(
+    source: str, code: int, noise: str, memory_bytes: int, deadline_s: float | int
+) -> ReadError:
     if code == -getattr(signal, "SIGALRM", 0):
         return _too_slow(source, deadline_s)
     if "MemoryError" in noise or "bad_alloc" in noise or "annot allocate memory" in noise:
@@ -157,7 +159,7 @@ def main() -> None:
     partial.rename(asked.result)
 
 
-def _limit(memory_bytes: int, deadline_s: float) -> None:
+def _limit(memory_bytes: int, deadline_s: float | int) -> None:
     """Limit memory; and die at the deadline even if the parent is gone by then."""
     if os.name != "posix":
         return

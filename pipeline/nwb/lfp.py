@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import index
 from os import PathLike
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import h5py
 import numpy as np
@@ -56,16 +57,19 @@ class LfpReader:
         """Samples before which more than 1.5 sampling intervals are missing."""
         return self._clock.gaps
 
-    def time_of(self, sample: int) -> float:
+    def time_of(self, sample: SupportsIndex) -> float:
         """Time of a sample (s, session clock)."""
         return self._clock.time_of(sample)
 
-    def sample_at(self, time_s: float) -> int:
+    def sample_at(self, time_s: SupportsFloat) -> int:
         """The sample nearest to a time; ``n_samples`` from the end on."""
         return self._clock.sample_at(time_s)
 
     def read(
-        self, start: int, stop: int, channels: Sequence[int] | np.ndarray | None = None
+        self,
+        start: SupportsIndex,
+        stop: SupportsIndex,
+        channels: Sequence[int] | np.ndarray | None = None,
     ) -> Float32[np.ndarray, "time channel"]:
         """Samples ``start`` to ``stop`` of some columns (µV).
 
@@ -74,6 +78,7 @@ class LfpReader:
         ValueError
             If the samples or columns asked for are not all there.
         """
+        start, stop = index(start), index(stop)
         self._check(start, stop)
         columns = self._columns(channels)
         out = np.empty((stop - start, len(columns)), np.float32)
@@ -88,7 +93,7 @@ class LfpReader:
     def read_windows(
         self,
         starts: Sequence[int] | np.ndarray,
-        n_samples: int,
+        n_samples: SupportsIndex,
         channels: Sequence[int] | np.ndarray | None = None,
     ) -> Float32[np.ndarray, "window time channel"]:
         """Windows of equal length, each chunk of the file decoded once (µV).
@@ -100,7 +105,7 @@ class LfpReader:
         ValueError
             If a window or column is not all there.
         """
-        starts = np.asarray(starts, dtype=np.int64)
+        starts, n_samples = np.asarray(starts, dtype=np.int64), index(n_samples)
         columns = self._columns(channels)
         out = np.empty((len(starts), n_samples, len(columns)), np.float32)
         if not out.size:

@@ -103,6 +103,19 @@ def _open_url(url: str) -> Iterator[Any]:
             "open", f"{url} cannot be fetched ({type(error).__name__}: {error})", _DOWNLOAD
         ) from error
     with handle:
-        if not handle.seekable() or getattr(handle, "size", None) is None:
+        if not _sends_ranges(handle):
             raise ReadError("open", f"the server of {url} answers no range requests", _DOWNLOAD)
         yield handle
+
+
+def _sends_ranges(handle: Any) -> bool:
+    """Whether the last byte can be had without those before it."""
+    if not handle.seekable() or getattr(handle, "size", None) is None:
+        return False
+    try:
+        handle.seek(max(0, handle.size - 1))
+        handle.read(1)
+    except ValueError:  # how fsspec says that it got the whole file
+        return False
+    handle.seek(0)
+    return True
