@@ -69,14 +69,14 @@ def destripe_ibl(
 def detect_ibl(
     snippets: list[Float32[np.ndarray, "time channel"]], *, rate: float
 ) -> UInt8[np.ndarray, " channel"]:
-    """The commonest label of each channel over short snippets (µV) of the LF band.
+    """The commonest label of each channel over short snippets (µV).
 
     Labels: 0 good, 1 dead, 2 noisy, 3 outside the brain.
     """
     detect = load_ibldsp().detect_bad_channels
     votes = np.stack(
-        [detect(s.T.astype(np.float64) * 1e-6, fs=rate, psd_hf_threshold=1.4)[0] for s in snippets]
-    )  # (snippet, channel)
+        [detect(s.T.astype(np.float64) * 1e-6, fs=rate)[0] for s in snippets]
+    )  # (snippet, channel); its noise limit follows the band: 1.4 µV²/Hz for LF, 0.02 for AP
     counts = np.stack([(votes == label).sum(axis=0) for label in range(4)])  # (label, channel)
     return counts.argmax(axis=0).astype(np.uint8)
 

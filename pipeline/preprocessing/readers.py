@@ -96,4 +96,5 @@ class ArrayReader:
 def runs(source: LfpSource) -> list[tuple[int, int]]:
     """Stretches of samples without a break in the clock, as (first, past the last)."""
     edges = [0, *(int(gap) for gap in source.gaps), source.n_samples]
-    return [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    found = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    return found or [(0, 0)]

@@ -121,7 +121,8 @@ def _background(
     shared /= np.linalg.norm(shared, axis=1, keepdims=True)
     blend = np.exp(-0.5 * (distance / (SMOOTH_UM / 3)) ** 2)
     blend /= blend.sum(axis=1, keepdims=True)
-    spectra = np.stack([_amplitude(region, brain, freqs) for region in track.regions])
+    known = {r.acronym: _amplitude(r, brain, freqs) for r in set(track.regions)}
+    spectra = np.stack([known[acronym] for acronym in track.acronyms])
     shapes = np.exp(blend @ np.log(spectra)) * through  # (channel, freq)
     noise = rng.standard_normal((len(distance), n), dtype=np.float32)
     mixed = shared.astype(np.float32) @ noise

@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from pipeline.preprocessing import ArrayReader, LfpParams, WindowParams, cut_lfp_windows
-from pipeline.preprocessing.windows import CODE, window_starts
+from pipeline.preprocessing import (
+    ArrayReader,
+    LfpParams,
+    WindowParams,
+    cut_lfp_windows,
+    window_starts,
+)
+from pipeline.preprocessing.cutting import CODE
 
 AS_IS = LfpParams(highpass_hz=None, lowpass_hz=None, target_rate_hz=None, bad_channels="given")
 
@@ -132,3 +138,60 @@ def test_starts_fit_between_the_limits(stride, placement):
         assert starts[-1] + 3 + stride > 70
     else:
         assert np.allclose(np.diff(starts), stride)
+
+
+@pytest.mark.real
+def test_a_rat_session_loses_no_channel_and_few_windows(real_data):
+    from pipeline.nwb import open_lfp, read_summary
+
+    path = real_data / "rodent_nwb" / "sub-CSR6_ses-20180320-sq8_ecephys.nwb"
+    (series,) = read_summary(path).lfp
+    with open_lfp(path, series.series) as lfp:
+        cut = cut_lfp_windows(
+            lfp, LfpParams(lowpass_hz=100.0), WindowParams(max_windows=40, placement="spread")
+        )
+        raw = lfp.read(0, 750)
+    assert cut.rate == pytest.approx(lfp.rate)
+    assert not cut.labels.any()
+    assert cut.valid.mean() > 0.9
+    assert np.corrcoef(raw[250:, 0], cut.data[0, 250:, 0])[0, 1] > 0.9
+    assert "nothing is upsampled" in cut.notes[0]
+
+
+@pytest.mark.real
+def test_intracranial_recordings_skip_what_cannot_apply(real_data):
+    from pipeline.nwb import open_lfp, read_summary
+
+    counts = {}
+    for name in ("BW001", "CH003", "CH012"):
+        path = real_data / "ieeg_nwb" / f"sub-{name}_ses-supereeg_ieeg.nwb"
+        (series,) = read_summary(path).lfp
+        with open_lfp(path, series.series) as lfp:
+            cut = cut_lfp_windows(lfp, LfpParams(lowpass_hz=100.0), WindowParams())
+        counts[name] = cut.data.shape
+        assert any("low-pass at 100 Hz left out" in n for n in cut.notes) == (name == "BW001")
+        assert cut.valid.mean() > 0.8
+    assert counts == {"BW001": (1, 600, 64), "CH003": (6, 768, 64), "CH012": (6, 768, 64)}
+
+
+@pytest.mark.real
+def test_bench_noise_at_2500_hz_is_destriped_and_decimated(real_data):
+    pytest.importorskip("ibldsp.voltage")
+    from pipeline.nwb import open_lfp, read_summary
+    from pipeline.preprocessing import Geometry
+
+    path = real_data / "nwb" / "sub-001_ses-1.nwb"
+    summary = read_summary(path)
+    (series,) = summary.lfp
+    geometry = Geometry(
+        np.array([c.rel_x for c in summary.channels]),
+        np.array([c.rel_y for c in summary.channels]),
+        np.zeros(384, int),
+        1,
+    )
+    with open_lfp(path, series.series) as lfp:
+        params = LfpParams(destripe="ibl", bad_channels="given")
+        cut = cut_lfp_windows(lfp, params, WindowParams(), geometry=geometry)
+    assert cut.data.shape == (1, 3750, 384)
+    assert cut.rate == pytest.approx(1250, rel=1e-3)
+    assert np.abs(np.median(cut.data[0], axis=1)).max() < 0.05 * cut.data.std()
