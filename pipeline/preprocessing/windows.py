@@ -117,11 +117,10 @@ def cut_lfp_windows(
         ratio=window_params.artifact_ratio,
     )
     reasons[found] = CODE["artifact"]
-    notes = list(cutter.notes)
     if len(asked) == 0:
-        notes.append(
+        cutter.notes.append(
             f"no window of {window_params.length_s:g} s fits: the recording spans "
             f"{source.time_of(0):g} to {last_s:g} s, windows were asked for from "
             f"{window_params.start_s} to {window_params.stop_s}"
         )
-    return LfpWindows(cutter.start_s, cutter.data, cutter.rate, reasons, labels, notes)
+    return LfpWindows(cutter.start_s, cutter.data, cutter.rate, reasons, labels, cutter.notes)
