@@ -232,6 +232,7 @@ def _run(
     options: dict = {"cwd": folder, "env": {**os.environ, "LC_ALL": "C", "LANGUAGE": "C"}}
     if user is not None:
         _let_through(folder / program, user[0])
+        _let_read(folder / program)
         options |= {"user": user[0], "group": user[1], "extra_groups": []}
     if os.name == "nt":
         options["creationflags"] = 0x08000200  # no window, a process group of its own
@@ -272,6 +273,18 @@ def _let_through(path: Path, uid: int) -> None:
         if not status.st_mode & bit:
             log.warning("letting the database server pass through %s (mode o+x)", folder)
             folder.chmod(status.st_mode | bit)
+
+
+def _let_read(program: Path) -> None:
+    """Let everybody read and run the programs, where they were installed for root alone."""
+    if program.stat().st_mode & 0o005 == 0o005:
+        return
+    wheel = program.parents[2]
+    log.warning("letting the database server read its programs in %s (mode o+rX)", wheel)
+    for folder in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        for path in [folder, *folder.rglob("*")]:
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o004 | (mode & 0o100) >> 6)
 
 
 def _last_line(text: str) -> str:
