@@ -9,8 +9,10 @@ import datajoint as dj
 
 from pipeline.params import Params, canonical_json, digest
 
+from ._guard import Guarded
 
-class ParamSet(dj.Manual):
+
+class ParamSet(Guarded, dj.Manual):
     """Base of the ``…ParamSet`` tables: name, digest, JSON and the columns people filter on.
 
     A subclass names its key column in `key`, its parameter class in `params_class` and the
@@ -64,7 +66,7 @@ class ParamSet(dj.Manual):
         return cls.params_class(values).from_json(values)
 
 
-class Task(dj.Manual):
+class Task(Guarded, dj.Manual):
     """Base of the task tables: one key column, the digest of what is asked for.
 
     A child's content holds its parents' digests, so equal requests are one row and a changed

@@ -2,7 +2,8 @@
 
 import datajoint as dj
 
-from . import anatomy, dataset, embedding, prediction, training
+from . import anatomy, embedding, prediction
+from ._guard import Guarded
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -25,7 +26,7 @@ SCORE = """
     """
 
 
-class _Analysis:
+class _Analysis(Guarded):
     """Key source shared by the analyses: tasks all of whose inputs are there."""
 
     @property
@@ -99,7 +100,7 @@ class EvaluationTask(Task):
 
 
 @schema
-class EvaluationInput(dj.Manual):
+class EvaluationInput(Guarded, dj.Manual):
     definition = """
     # A prediction that enters an evaluation, and the fold it was held out in.
     -> EvaluationTask
@@ -168,7 +169,7 @@ class LinearProbeTask(Task):
 
 
 @schema
-class LinearProbeInput(dj.Manual):
+class LinearProbeInput(Guarded, dj.Manual):
     definition = """
     # An embedding that enters a linear probe.
     -> LinearProbeTask
@@ -219,7 +220,7 @@ class SilhouetteTask(Task):
 
 
 @schema
-class SilhouetteInput(dj.Manual):
+class SilhouetteInput(Guarded, dj.Manual):
     definition = """
     # An embedding that enters a silhouette.
     -> SilhouetteTask
@@ -265,7 +266,7 @@ class ControlTask(Task):
 
 
 @schema
-class Control(dj.Computed):
+class Control(Guarded, dj.Computed):
     definition = """
     # What the score would be if the model had nothing to go on.
     -> ControlTask
@@ -313,7 +314,7 @@ class LabelScoreTask(Task):
 
 
 @schema
-class LabelScore(dj.Computed):
+class LabelScore(Guarded, dj.Computed):
     definition = """
     # Scores of one stored prediction against one label set.
     -> LabelScoreTask

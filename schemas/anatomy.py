@@ -3,12 +3,13 @@
 import datajoint as dj
 
 from . import recording
+from ._guard import Guarded
 
 schema = dj.Schema()
 
 
 @schema
-class LabelScheme(dj.Manual):
+class LabelScheme(Guarded, dj.Manual):
     definition = """
     # A set of region names that labels are mapped to.
     scheme : varchar(32)                 # lfp2vec5, Cosmos, Beryl, lobe, …
@@ -19,7 +20,7 @@ class LabelScheme(dj.Manual):
 
 
 @schema
-class LabelTask(dj.Manual):
+class LabelTask(Guarded, dj.Manual):
     definition = """
     # Asked for: these labels in this scheme.
     -> recording.LabelSet
@@ -28,7 +29,7 @@ class LabelTask(dj.Manual):
 
 
 @schema
-class ChannelLabel(dj.Computed):
+class ChannelLabel(Guarded, dj.Computed):
     definition = """
     # Labels of one session in one scheme.
     -> LabelTask

@@ -2,14 +2,15 @@
 
 import datajoint as dj
 
-from . import anatomy, recording, windows
+from . import windows
+from ._guard import Guarded
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
 
 
 @schema
-class Study(dj.Manual):
+class Study(Guarded, dj.Manual):
     definition = """
     # One TOML file as it was run.
     study : varchar(64)
@@ -24,7 +25,7 @@ class Study(dj.Manual):
 
 
 @schema
-class StudyMember(dj.Manual):
+class StudyMember(Guarded, dj.Manual):
     definition = """
     # Which study asked for which task.
     -> Study
@@ -48,7 +49,7 @@ class Dataset(Task):
 
 
 @schema
-class DatasetMember(dj.Manual):
+class DatasetMember(Guarded, dj.Manual):
     definition = """
     # One session's windows in a dataset, with the labels that count.
     -> Dataset
@@ -92,7 +93,7 @@ class SplitTask(Task):
 
 
 @schema
-class Split(dj.Computed):
+class Split(Guarded, dj.Computed):
     definition = """
     # A dataset split into folds.
     -> SplitTask
@@ -114,7 +115,7 @@ class Split(dj.Computed):
 
 
 @schema
-class SplitFold(dj.Manual):
+class SplitFold(Guarded, dj.Manual):
     definition = """
     # One fold.
     -> Split
@@ -127,7 +128,7 @@ class SplitFold(dj.Manual):
 
 
 @schema
-class SplitAssignment(dj.Manual):
+class SplitAssignment(Guarded, dj.Manual):
     definition = """
     # The part one session's windows play in a fold.
     -> SplitFold

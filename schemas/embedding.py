@@ -3,6 +3,7 @@
 import datajoint as dj
 
 from . import training, windows
+from ._guard import Guarded
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -41,7 +42,7 @@ class EmbeddingTask(Task):
 
 
 @schema
-class Embedding(dj.Computed):
+class Embedding(Guarded, dj.Computed):
     definition = """
     # Embeddings of one session's windows.
     -> EmbeddingTask

@@ -2,7 +2,8 @@
 
 import datajoint as dj
 
-from . import recording, training, windows
+from . import training, windows
+from ._guard import Guarded
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -41,7 +42,7 @@ class PredictionTask(Task):
 
 
 @schema
-class Prediction(dj.Computed):
+class Prediction(Guarded, dj.Computed):
     definition = """
     # Answers of one model for one session's windows.
     -> PredictionTask

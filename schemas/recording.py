@@ -3,12 +3,13 @@
 import datajoint as dj
 
 from . import session
+from ._guard import Guarded
 
 schema = dj.Schema()
 
 
 @schema
-class Ingestion(dj.Imported):
+class Ingestion(Guarded, dj.Imported):
     definition = """
     # Reading of one file: what came of it.
     -> session.NwbFile
@@ -43,7 +44,7 @@ class Ingestion(dj.Imported):
 
 
 @schema
-class IngestionSession(dj.Manual):
+class IngestionSession(Guarded, dj.Manual):
     definition = """
     # Which sessions a file speaks of, and where it disagrees with an earlier file.
     -> Ingestion
@@ -54,7 +55,7 @@ class IngestionSession(dj.Manual):
 
 
 @schema
-class ProbeInsertion(dj.Manual):
+class ProbeInsertion(Guarded, dj.Manual):
     definition = """
     # One probe (or array, or group of contacts) in one brain.
     -> session.Session
@@ -69,7 +70,7 @@ class ProbeInsertion(dj.Manual):
 
 
 @schema
-class Channel(dj.Manual):
+class Channel(Guarded, dj.Manual):
     definition = """
     # One recording site of a probe.
     -> ProbeInsertion
@@ -91,7 +92,7 @@ class Channel(dj.Manual):
 
 
 @schema
-class LfpSeries(dj.Manual):
+class LfpSeries(Guarded, dj.Manual):
     definition = """
     # An ElectricalSeries with field potential, or wide-band data it can be derived from.
     -> Ingestion
@@ -118,7 +119,7 @@ class LfpSeries(dj.Manual):
 
 
 @schema
-class LfpColumn(dj.Manual):
+class LfpColumn(Guarded, dj.Manual):
     definition = """
     # Which channel each column of a series is.
     -> LfpSeries
@@ -129,7 +130,7 @@ class LfpColumn(dj.Manual):
 
 
 @schema
-class Unit(dj.Manual):
+class Unit(Guarded, dj.Manual):
     definition = """
     # A sorted unit.
     -> Ingestion
@@ -145,7 +146,7 @@ class Unit(dj.Manual):
 
 
 @schema
-class Trial(dj.Manual):
+class Trial(Guarded, dj.Manual):
     definition = """
     # A row of a trial-like interval table.
     -> Ingestion
@@ -160,7 +161,7 @@ class Trial(dj.Manual):
 
 
 @schema
-class BehaviorSeries(dj.Manual):
+class BehaviorSeries(Guarded, dj.Manual):
     definition = """
     # A behavioural time series.
     -> Ingestion
@@ -178,7 +179,7 @@ class BehaviorSeries(dj.Manual):
 
 
 @schema
-class InvalidInterval(dj.Manual):
+class InvalidInterval(Guarded, dj.Manual):
     definition = """
     # Time that must not be used.
     -> Ingestion
@@ -193,7 +194,7 @@ class InvalidInterval(dj.Manual):
 
 
 @schema
-class FeatureSeries(dj.Manual):
+class FeatureSeries(Guarded, dj.Manual):
     definition = """
     # Vectors made elsewhere, one per (window, channel) of a session.
     -> Ingestion
@@ -207,7 +208,7 @@ class FeatureSeries(dj.Manual):
 
 
 @schema
-class LabelSet(dj.Manual):
+class LabelSet(Guarded, dj.Manual):
     definition = """
     # Region labels of one session from one origin, as given.
     label_set : char(64)                 # sha256 of session, origin and entries
@@ -222,7 +223,7 @@ class LabelSet(dj.Manual):
 
 
 @schema
-class LabelEntry(dj.Manual):
+class LabelEntry(Guarded, dj.Manual):
     definition = """
     # One channel's label, as given.
     -> LabelSet

@@ -2,11 +2,13 @@
 
 import datajoint as dj
 
+from ._guard import Guarded
+
 schema = dj.Schema()
 
 
 @schema
-class Source(dj.Manual):
+class Source(Guarded, dj.Manual):
     definition = """
     # A laboratory or consortium that records.
     source : varchar(64)                 # short name: allen, ibl, a lab
@@ -16,7 +18,7 @@ class Source(dj.Manual):
 
 
 @schema
-class Subject(dj.Manual):
+class Subject(Guarded, dj.Manual):
     definition = """
     # One animal or person.
     -> Source
@@ -33,7 +35,7 @@ class Subject(dj.Manual):
 
 
 @schema
-class Session(dj.Manual):
+class Session(Guarded, dj.Manual):
     definition = """
     # One recording session; several files may hold parts of it.
     session : varchar(64)                # <source>_<subject>_<session id>, safe for keys
@@ -45,9 +47,18 @@ class Session(dj.Manual):
     synthetic : bool                     # simulated, no animal
     """
 
+    def delete(self, *args, **options):
+        """Delete sessions, and the readings of their files, which then can be read again."""
+        from ._guard import readings_of
+
+        readings = readings_of(self)
+        deleted = super().delete(*args, **options)
+        readings.delete(*args, **options)
+        return deleted
+
 
 @schema
-class NwbFile(dj.Manual):
+class NwbFile(Guarded, dj.Manual):
     definition = """
     # A file known by name before anyone has read it.
     nwb_file : char(64)                  # sha256 of root + path + revision, or of the URL or asset

@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from . import dataset
+from ._guard import Guarded
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -72,7 +72,7 @@ class TrainingTask(Task):
 
 
 @schema
-class TrainingParent(dj.Manual):
+class TrainingParent(Guarded, dj.Manual):
     definition = """
     # A training that another starts from or learns from.
     -> TrainingTask
@@ -86,7 +86,7 @@ TrainingTask.inputs = TrainingParent
 
 
 @schema
-class Training(dj.Computed):
+class Training(Guarded, dj.Computed):
     definition = """
     # A trained model.
     -> TrainingTask
@@ -147,7 +147,7 @@ class Training(dj.Computed):
 
 
 @schema
-class RegisteredModel(dj.Manual):
+class RegisteredModel(Guarded, dj.Manual):
     definition = """
     # A trained model with a name: what locate chooses from.
     registered_model : varchar(64)

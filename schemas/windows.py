@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from . import recording, session
+from ._guard import Guarded
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -87,7 +87,7 @@ class WindowsTask(Task):
 
 
 @schema
-class WindowsLfp(dj.Manual):
+class WindowsLfp(Guarded, dj.Manual):
     definition = """
     # The LFP series a windows task reads.
     -> WindowsTask
@@ -97,7 +97,7 @@ class WindowsLfp(dj.Manual):
 
 
 @schema
-class WindowsUnits(dj.Manual):
+class WindowsUnits(Guarded, dj.Manual):
     definition = """
     # The file whose units a windows task bins.
     -> WindowsTask
@@ -107,7 +107,7 @@ class WindowsUnits(dj.Manual):
 
 
 @schema
-class WindowsBehavior(dj.Manual):
+class WindowsBehavior(Guarded, dj.Manual):
     definition = """
     # The behaviour a windows task samples.
     -> WindowsTask
@@ -117,7 +117,7 @@ class WindowsBehavior(dj.Manual):
 
 
 @schema
-class WindowsFeatures(dj.Manual):
+class WindowsFeatures(Guarded, dj.Manual):
     definition = """
     # The vectors made elsewhere that a windows task holds.
     -> WindowsTask
@@ -127,7 +127,7 @@ class WindowsFeatures(dj.Manual):
 
 
 @schema
-class Windows(dj.Computed):
+class Windows(Guarded, dj.Computed):
     definition = """
     # Windows of one session, ready for models.
     -> WindowsTask
