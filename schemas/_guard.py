@@ -11,7 +11,7 @@ from datajoint.errors import DataJointError
 
 
 class Guarded:
-    """Mixin of tables whose ``delete()`` is refused while a result that stays came from the rows."""
+    """Mixin: ``delete()`` is refused while a result that would stay came from the rows."""
 
     def delete(self, *args, **options):
         """Delete rows and what hangs on them; see `datajoint.Table.delete`.

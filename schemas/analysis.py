@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from . import anatomy, embedding, prediction
+from . import anatomy, dataset, embedding, prediction, training
 from ._guard import Guarded
 from ._params import ParamSet, Task
 

@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from . import windows
+from . import anatomy, recording, windows
 from ._guard import Guarded
 from ._params import ParamSet, Task
 

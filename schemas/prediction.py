@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from . import training, windows
+from . import recording, training, windows
 from ._guard import Guarded
 from ._params import ParamSet, Task
 

@@ -2,6 +2,7 @@
 
 import datajoint as dj
 
+from . import dataset
 from ._guard import Guarded
 from ._params import ParamSet, Task
 
