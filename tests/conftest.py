@@ -5,6 +5,8 @@ embedded PostgreSQL of their own, ``make test-mysql`` on MySQL. One never stands
 """
 
 import os
+import signal
+import sys
 import tempfile
 import uuid
 import warnings
@@ -18,6 +20,11 @@ BACKEND = os.environ.get("FIELDBASE_TEST_BACKEND", "postgresql")
 if BACKEND == "postgresql":  # whatever server this shell is set up for is not for tests
     for name in [name for name in os.environ if name.startswith("DJ_")]:
         del os.environ[name]
+
+
+def pytest_configure():
+    """A run that is told to stop takes its server down with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def pytest_collection_modifyitems(items):
@@ -39,8 +46,11 @@ def real_data():
 @pytest.fixture(scope="session")
 def home():
     """A home folder of this test run: embedded server, stores, configuration."""
+    from schemas._server import stop_server
+
     with tempfile.TemporaryDirectory(prefix="fbt-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+        stop_server(Path(folder))
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +59,6 @@ def database(home):
     import datajoint as dj
 
     from schemas._connect import connect
-    from schemas._server import stop_server
 
     if BACKEND not in ("postgresql", "mysql"):
         pytest.exit(f"FIELDBASE_TEST_BACKEND={BACKEND} is neither postgresql nor mysql", 2)
@@ -64,8 +73,6 @@ def database(home):
         connection.query("SET synchronous_commit = off")  # many small commits, none to keep
     yield connection
     connection.close()
-    if BACKEND == "postgresql":
-        stop_server(home)
 
 
 @pytest.fixture(scope="session")
