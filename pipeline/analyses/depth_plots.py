@@ -133,8 +133,18 @@ def depth_confidence(
     depths, owner = np.unique(places, return_inverse=True)
     edges = cell_edges(depths)
     shades = {True: "#4c6375", False: WARM, None: "#a9b3bd"}
-    ends = zip(np.nan_to_num(confidence), edges[owner], edges[owner + 1], strict=True)
-    _fill(ax, [(0.0, *end) for end in ends], [shades[a] for a in agrees])
+    order = np.lexsort((np.nan_to_num(confidence), places))
+    colours = [shades[a] for a in agrees]
+    outlines, filled = [], []
+    for row in order:  # where several share a depth the most confident is drawn last
+        right, low, high = np.nan_to_num(confidence[row]), edges[owner[row]], edges[owner[row] + 1]
+        if filled and filled[-1] == colours[row] and outlines[-1][-1][1] == low:
+            outlines[-1] += [(right, low), (right, high)]
+        else:
+            outlines.append([(0.0, low), (right, low), (right, high)])
+            filled.append(colours[row])
+    closed = [[*outline, (0.0, outline[-1][1])] for outline in outlines]
+    ax.add_collection(PolyCollection(closed, facecolors=filled, linewidths=0))
     ax.axvline(0.5, color="white", lw=0.6)
     ax.set(xlim=(0, 1), ylim=(edges[0], edges[-1]))
     ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
@@ -161,7 +171,7 @@ def depth_bands(
 
 def mark_bad(ax: Axes, bad: Sequence[Any], places: Float[np.ndarray, " channel"]) -> Axes:
     """A small cross at the left end of each bad channel's row, which is left blank."""
-    at = places[[b is True or b is np.True_ for b in bad]]
+    at = places[[b is not None and b == True for b in bad]]  # noqa: E712
     ax.plot(np.full(len(at), 0.022), at, "x", ms=3.2, mew=0.9, color=WARM,
             transform=ax.get_yaxis_transform())  # fmt: skip
     return ax
@@ -216,7 +226,8 @@ def depth_phase(
     """Phase of theta (degrees) against the reference channel; pale where coherence is low."""
     degrees = (np.degrees(phase) + 90) % 360 - 90
     sure = np.ones(len(phase)) if coherence is None else np.nan_to_num(coherence)
-    ax.scatter(degrees, places, s=7, color=ACCENT, alpha=np.clip(sure, 0.12, 1), lw=0)
+    ax.scatter(degrees, places, s=7, color=ACCENT, alpha=np.clip(sure, 0.12, 1), lw=0,
+               rasterized=True)  # fmt: skip
     for at in (0, 180):
         ax.axvline(at, color=HAIRLINE, lw=0.7, zorder=0)
     ax.set(xlim=(-95, 275))

@@ -1,6 +1,7 @@
 """One picture per insertion: power, region, confidence and file label on one depth axis."""
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ _SHARE = {
     "phase": 0.85,
 }
 _NARROW_SHARE = {**_SHARE, "power": 1.5}
+_PATH, _LONG = re.compile(rb' d="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
 REVERSAL = {"color": INK, "lw": 0.8, "ls": (0, (4, 2))}
 _GAP_IN, _LEFT_IN, _RIGHT_IN, _TOP_IN, _AXIS_IN = 0.12, 0.62, 0.14, 0.62, 0.46
 
@@ -72,7 +74,7 @@ def draw_insertion(
     turning = any(_reversals(insertion, group, params) for group in groups)
     entries = _legend_entries(insertion, colours, panels, turning)
     width = NARROW_IN if narrow else WIDE_IN
-    columns = max(1, int((width - _LEFT_IN) / 1.15))
+    columns = _legend_columns(entries, width - _LEFT_IN)
     legend_in = 0.18 * -(-len(entries) // columns) + 0.1
     head_in = 0.3 if title else 0.0
     height = n_rows * (each + _TOP_IN + _AXIS_IN) + legend_in + head_in
@@ -116,7 +118,13 @@ def save_figure(figure: Figure, kind: str = "svg", *, dpi: int = 110) -> bytes:
     silent = {"Creator": None, "Date": None, "Format": None, "Type": None} if kind == "svg" else {}
     with matplotlib.rc_context(STYLE), io.BytesIO() as file:
         figure.savefig(file, format=kind, dpi=dpi, metadata=silent)
-        return file.getvalue()
+        drawn = file.getvalue()
+    return _PATH.sub(_round_path, drawn) if kind == "svg" else drawn
+
+
+def _round_path(path: re.Match) -> bytes:
+    """A hundredth of a point is enough; it halves the file."""
+    return _LONG.sub(rb"\1", path.group())
 
 
 def channel_groups(channels: pd.DataFrame) -> list[_Group]:
@@ -159,14 +167,14 @@ def drawing_notes(insertion: InsertionReport) -> list[str]:
     return notes
 
 
-def counted(n: int, noun: str) -> str:
+def counted(n: int | np.integer, noun: str) -> str:
     """ "1 channel", "2 channels"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def has_labels(channels: pd.DataFrame, column: str) -> bool:
     """Whether any channel has a text in this column."""
-    return column in channels and channels[column].map(lambda v: isinstance(v, str)).any()
+    return column in channels and any(isinstance(v, str) for v in channels[column])
 
 
 def _panels(insertion: InsertionReport, *, narrow: bool, many: bool) -> list[str]:
@@ -213,13 +221,13 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
             _title(ax, "power", "dB from the median channel" if _inches(ax) > 1.6 else "dB")
             _colour_bar(ax, mesh, span)
         elif name == "predicted":
-            depth_regions(ax, channels["region_pred"], places, colours)
+            depth_regions(ax, channels["region_pred"].tolist(), places, colours)
             _title(ax, "predicted", insertion.model)
         elif name == "confidence":
             depth_confidence(ax, channels["confidence"].to_numpy(float), places, _agrees(channels))
             _title(ax, "confidence" if _inches(ax) > 0.62 else "conf.")
         elif name == "label":
-            depth_regions(ax, channels["region_file"], places, colours)
+            depth_regions(ax, channels["region_file"].tolist(), places, colours)
             _title(ax, "file label", _evidence(channels))
         elif name == "bands":
             bands = {n: band_power(spectra, params.bands[n]) for n in ("theta", "ripple")}
@@ -238,7 +246,7 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
         for name in {"power", "bands", "phase"} & set(axes):
             axes[name].axhline(depth, **REVERSAL)
     if "bad" in channels:
-        mark_bad(first, channels["bad"], places)
+        mark_bad(first, channels["bad"].tolist(), places)
 
 
 def _reversals(insertion: InsertionReport, group: _Group, params: SpectraParams) -> list[float]:
@@ -292,6 +300,14 @@ def _legend_entries(insertion, colours, panels, reversed_: bool) -> list[Patch |
     if reversed_:
         entries.append(Line2D([], [], label="theta phase reversal", **REVERSAL))
     return entries
+
+
+def _legend_columns(entries: list, room_in: float) -> int:
+    """As many columns as fit: all in one line if they can, else as wide as the longest."""
+    widths = [0.42 + 0.062 * len(entry.get_label()) for entry in entries]
+    if sum(widths) <= room_in:
+        return max(1, len(entries))
+    return max(1, int(room_in / max(widths)))
 
 
 def _title(ax: Axes, text: str, second: str = "") -> None:

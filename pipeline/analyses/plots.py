@@ -23,7 +23,7 @@ def confusion(
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
-    small = 7.5 if len(predicted) <= 6 else 6
+    small = 7.5 if len(predicted) <= 10 else 6
     if max(counts.shape) <= MAX_COUNTED:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if share[row, column] > 0.55 else INK if count else "#b6bec7"
@@ -47,6 +47,7 @@ def score_forest(
     zero: bool = False,
     folds: Mapping[int, Sequence[float]] | None = None,
     published: bool = False,
+    names_above: bool = False,
 ) -> Axes:
     """One line per row of ``table`` (``value, chance, low, high, n``): dot, interval, chance tick.
 
@@ -58,6 +59,8 @@ def score_forest(
         Values of single folds by place in `names`, as small open dots.
     published
         Also draw the column ``published`` as a diamond.
+    names_above
+        Write each name above its line, for a narrow picture.
     """
     for place, row in enumerate(table.to_dict("records")):
         value, chance = _number(row.get("value")), _number(row.get("chance"))
@@ -74,9 +77,12 @@ def score_forest(
         ax.plot(value, place, "o", ms=6, color=ACCENT, mec="white", mew=0.8)
         ax.annotate(_caption(value, row.get("n")), (1, place), (6, 0), ("axes fraction", "data"),
                     "offset points", va="center", fontsize=7.5, color=INK)  # fmt: skip
+        if names_above:
+            ax.annotate(names[place], (0, place), (0, 7), ("axes fraction", "data"),
+                        "offset points", fontsize=8, color=INK)  # fmt: skip
     if zero:
         ax.axvline(0, color=MUTED, lw=0.7, zorder=0)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [""] * len(names) if names_above else names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.spines["left"].set_visible(False)

@@ -1,5 +1,6 @@
 """One study as one self-contained web page."""
 
+from dataclasses import replace
 from importlib import resources
 
 from . import report_sections
@@ -15,34 +16,37 @@ MAX_BYTES = 10_000_000
 def render_report(data: ReportData, *, max_bytes: int = MAX_BYTES) -> str:
     """HTML with style and pictures inside; it asks the network for nothing.
 
-    If it would be larger than ``max_bytes`` (UTF-8), insertions are left undrawn from the last one
-    on, and the report names them.
+    If it would be larger than ``max_bytes`` (UTF-8), insertions after the first few are drawn more
+    coarsely, then left undrawn from the last one on, and the report names them. Synthetic data
+    always carry a watermark.
 
     Raises
     ------
     ValueError
         If it is too large even without the picture of any insertion.
     """
+    if data.synthetic and not data.watermark:
+        data = replace(data, watermark="SYNTHETIC")
     colours = region_colours(_regions(data), data.colours)
     below = [s for s in (make(data) for make in report_sections.SECTIONS) if s]
     drawn = [report_sections.draw(one, data, colours) for one in data.insertions]
-    shown = len(drawn)
-    while True:
-        first = report_sections.insertions(data, drawn[:shown])
-        page = _page(data, [first, *below] if first else below)
-        size = len(page.encode())
-        if size <= max_bytes:
-            return page
-        if not shown:
+    page = _page(data, drawn, below)
+    if len(page.encode()) > max_bytes:
+        for place, one in list(enumerate(data.insertions))[report_sections.OPEN :]:
+            drawn[place] = report_sections.draw(one, data, colours, light=True)
+    while len((page := _page(data, drawn, below)).encode()) > max_bytes:
+        if not drawn:
             raise ValueError(
-                f"report of {data.study!r} takes {size:,} bytes without any insertion, allowed are "
-                f"{max_bytes:,}; leave out embeddings or confusions"
+                f"report of {data.study!r} takes {len(page.encode()):,} bytes without any "
+                f"insertion, allowed are {max_bytes:,}; leave out embeddings or confusions"
             )
-        over = (size - max_bytes) / size
-        shown = min(shown - 1, int(shown * (1 - over)))
+        drawn.pop()
+    return page
 
 
-def _page(data: ReportData, sections: list[Section]) -> Markup:
+def _page(data: ReportData, drawn: list[Markup], below: list[Section]) -> Markup:
+    first = report_sections.insertions(data, drawn)
+    sections = [first, *below] if first else below
     style = resources.files(__package__).joinpath("report.css").read_text("utf-8")
     title = f"SYNTHETIC: {data.question}" if data.synthetic else data.question
     head = element(

@@ -85,7 +85,7 @@ def _card(headline: Headline) -> Markup:
     what = [headline.metric, f"{headline.level} level" if headline.level else ""]
     model = element("span", headline.model) if headline.model else None
     facts = [
-        ("Chance", number(headline.chance, 2)),
+        ("Chance", number(headline.chance, _digits(headline))),
         ("Subjects", number(headline.n_subjects)),
         (headline.counted.capitalize(), number(headline.n_channels)),
     ]
@@ -93,7 +93,7 @@ def _card(headline: Headline) -> Markup:
     return element(
         "aside",
         element("p", element("span", ", ".join(w for w in what if w)), model, class_="metric"),
-        element("p", number(headline.value, 2), class_="value"),
+        _value(headline),
         _interval_line(headline),
         _number_line(headline),
         element("dl", *pairs),
@@ -103,10 +103,21 @@ def _card(headline: Headline) -> Markup:
     )
 
 
+def _value(headline: Headline) -> Markup:
+    if headline.value is None:
+        return element("p", "undefined", class_="value none")
+    return element("p", number(headline.value, _digits(headline)), class_="value")
+
+
+def _digits(headline: Headline) -> int:
+    """Two decimals, three where the value is below a tenth."""
+    return 3 if headline.value is not None and 0 < abs(headline.value) < 0.1 else 2
+
+
 def _interval_line(headline: Headline) -> Markup | None:
     if headline.low is None or headline.high is None:
         return None
-    ends = element("strong", interval(headline.low, headline.high, 2))
+    ends = element("strong", interval(headline.low, headline.high, _digits(headline)))
     return element("p", ends, " ", headline.interval, class_="interval")
 
 
@@ -131,7 +142,7 @@ def _number_line(headline: Headline) -> Markup | None:
         style = f"left:{at(headline.low)};width:{width:.2f}%"
         marks.append(element("i", class_="range", style=style))
     if headline.chance is not None:
-        label = element("span", f"chance {number(headline.chance, 2)}")
+        label = element("span", f"chance {number(headline.chance, _digits(headline))}")
         edge = " end" if (headline.chance - start) / (stop - start) > 0.8 else ""
         marks.append(
             element("b", label, class_="chance" + edge, style=f"left:{at(headline.chance)}")

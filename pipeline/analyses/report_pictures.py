@@ -1,11 +1,13 @@
 """The figures of a report, each drawn for a wide and for a narrow screen."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image  # comes with matplotlib
 
 from . import plots
 from .colours import ACCENT, INK, STYLE, region_colours
@@ -17,15 +19,23 @@ BREAK_PX = 720  # at and below this width the narrow drawing is shown
 
 
 def picture(
-    draw: Callable[[bool], Figure], *, alt: str, caption: str | Markup = "", watermark: str = ""
+    draw: Callable[[bool], Figure],
+    *,
+    alt: str,
+    caption: str | Markup = "",
+    watermark: str = "",
+    light: bool = False,
 ) -> Markup:
-    """A figure element; ``draw(narrow)`` makes the drawing."""
+    """A figure element; ``draw(narrow)`` makes the drawing. ``light`` is a third of the size."""
     uris = []
     for narrow in (False, True):
         figure = draw(narrow)
         if watermark:
             stamp(figure, watermark)
-        uris.append(data_uri(save_figure(figure), "image/svg+xml"))
+        if light:
+            uris.append(data_uri(_few_colours(save_figure(figure, "png")), "image/png"))
+        else:
+            uris.append(data_uri(save_figure(figure), "image/svg+xml"))
     small = element("source", media=f"(max-width: {BREAK_PX}px)", srcset=uris[1])
     image = element("img", src=uris[0], alt=alt, loading="lazy", decoding="async")
     return element(
@@ -76,30 +86,37 @@ def forest_figure(
     narrow: bool,
     limits: tuple[float, float] | None = None,
     zero: bool = False,
-    folds: Sequence[Mapping[int, Sequence[float]]] = (),
+    folds: Sequence[Mapping[str, Sequence[float]]] = (),
     published: bool = False,
 ) -> Figure:
-    """One forest per (title, table); models down the side, on one scale."""
-    longest = max(len(str(m)) for _, t in groups for m in t["model"])
-    tallest = max(len(t) for _, t in groups)
-    left = 0.25 + 0.066 * min(longest, 34)
-    values = np.concatenate([_reach(table) for _, table in groups])
+    """One forest per (title, table) on one scale, every model on the same line in all of them.
+
+    A ``model`` occurs at most once in a table; ``folds`` holds, per table, the single values.
+    """
+    order = list(dict.fromkeys(str(m) for _, t in groups for m in t["model"]))
+    groups = [(title, t.set_index("model").reindex(order).reset_index()) for title, t in groups]
+    longest, tallest = max(map(len, order)), len(order)
+    left = 0.12 if narrow else 0.25 + 0.066 * min(longest, 34)
+    single = [v for few in folds for one in few.values() for v in one]
+    values = np.concatenate([single, *(_reach(table) for _, table in groups)])
     low, high = np.nanmin([*values, 0.0]), np.nanmax([*values, 0.0])
     limits = limits or (low - 0.06 * (high - low or 1), high + 0.06 * (high - low or 1))
 
     def paint(_: Figure, axes: list) -> None:
         for place, (ax, (title, table)) in enumerate(zip(axes, groups, strict=True)):
             names = [_short(m) for m in table["model"]]
-            few = folds[place] if folds else None
-            plots.score_forest(ax, names, table, zero=zero, folds=few, published=published)
+            few = {order.index(m): one for m, one in folds[place].items()} if folds else None
+            plots.score_forest(
+                ax, names, table, zero=zero, folds=few, published=published, names_above=narrow
+            )
             ax.set(xlim=limits, title=title)
             if not narrow and place % min(3, len(groups)):
                 ax.set_yticklabels([])
 
     columns = 1 if narrow else min(3, len(groups))
-    return panels(len(groups), paint, narrow=narrow, columns=columns,
-                  height_in=max(0.6, 0.3 * tallest + 0.1), left_in=left, right_in=0.95,
-                  bottom_in=0.34, share=not narrow)  # fmt: skip
+    height = max(0.6, (0.42 if narrow else 0.3) * tallest + 0.1)
+    return panels(len(groups), paint, narrow=narrow, columns=columns, height_in=height,
+                  left_in=left, right_in=0.95, bottom_in=0.34, share=not narrow)  # fmt: skip
 
 
 def confusion_figure(confusions: Sequence[Confusion], *, narrow: bool) -> Figure:
@@ -110,7 +127,7 @@ def confusion_figure(confusions: Sequence[Confusion], *, narrow: bool) -> Figure
     columns = 1 if narrow else min(len(confusions), 3 if widest <= 6 else 2)
     margin = 0.42 + 0.06 * min(longest, 24)
     room = (NARROW_IN if narrow else WIDE_IN) / columns - margin - 0.25
-    side = min(room, 0.52 * widest + 0.4)  # a small matrix stays small
+    side = min(room, 0.46 * widest + 0.5)  # a small matrix stays small
 
     def paint(_: Figure, axes: list) -> None:
         for ax, one in zip(axes, confusions, strict=True):
@@ -170,6 +187,12 @@ def key(*entries: tuple[str, str]) -> Markup:
     """A line that explains marks: (class of the mark, what it is)."""
     return join([element("span", element("i", class_=f"mark {k}"), text, class_="entry")
                  for k, text in entries])  # fmt: skip
+
+
+def _few_colours(png: bytes) -> bytes:
+    with Image.open(io.BytesIO(png)) as image, io.BytesIO() as file:
+        image.convert("RGB").quantize(96).save(file, "png", optimize=True)
+        return file.getvalue()
 
 
 def _short(name: object) -> str:

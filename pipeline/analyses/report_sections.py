@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from .colours import region_colours
 from .insertion_figure import counted, draw_insertion, drawing_notes, has_labels
-from .markup import Markup, element, interval, join, number, table
+from .markup import Markup, element, join, number, table
 from .report_data import InsertionReport, ReportData
 from .report_pictures import (
     confusion_figure,
@@ -18,6 +17,9 @@ from .report_pictures import (
     key,
     picture,
 )
+from .report_scores import distinct_names, is_pooled, overall_scores, tidy, whole
+
+OPEN = 3  # insertions that are seen without a click
 
 
 @dataclass(frozen=True)
@@ -29,67 +31,14 @@ class Section:
     body: Markup
 
 
-INTERVAL, NUMERIC = "interval", ("value", "interval", "chance", "n", "published", "difference")
-_HEADINGS = {
-    "model": "model", "stage": "stage", "grouping": "grouping", "target": "target",
-    "control": "control", "level": "level", "metric": "metric", "role": "sessions",
-    "value": "value", INTERVAL: "interval", "chance": "chance", "observed": "observed",
-    "published": "published", "difference": "ours − published", "n": "n", "fold": "fold",
-    "seed": "seed", "split": "split", "scheme": "scheme", "reason": "note",
-}  # fmt: skip
-
-
-def tidy(rows: pd.DataFrame, *, caption: str) -> Markup:
-    """A table of scores: empty columns left out, columns with one value said in the caption."""
-    rows = rows.copy()
-    if {"low", "high"} <= set(rows):
-        ends = zip(rows["low"], rows["high"], strict=True)
-        rows[INTERVAL] = pd.Series([interval(a, b) for a, b in ends], rows.index, dtype=object)
-        if rows[["low", "high"]].isna().all(axis=None):
-            del rows[INTERVAL]
-    columns = [c for c in _HEADINGS if c in rows and rows[c].notna().any()]
-    texts = [c for c in columns[1:] if c not in (*NUMERIC, "observed", "reason", "metric")]
-    constant = [c for c in texts if len(rows) > 1 and rows[c].nunique(dropna=False) == 1]
-    shown = {c: _HEADINGS[c] for c in columns if c not in constant}
-    if constant:
-        same = ", ".join(f"{_HEADINGS[c]} {_whole(rows[c].iloc[0])}" for c in constant)
-        caption = f"{caption} All rows: {same}."
-    read = {c: number for c in ("value", "chance", "observed", "published", "difference")}
-    read |= {"n": _whole, "fold": _whole, "seed": _whole}
-    return table(rows, shown, caption=caption, show=read, numeric=(*NUMERIC, "observed"))
-
-
-def overall_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per model, level and metric: the pooled one, else the plain mean over its folds.
-
-    A row is pooled when its ``fold`` is missing or a text such as "all"; a mean over folds has no
-    interval of its own and says how many folds it is a mean of.
-    """
-    keys = [k for k in ("study", "model", "split", "seed", "level", "scheme", "metric")
-            if k in scores]  # fmt: skip
-    rows = []
-    for _, group in scores.groupby(keys, sort=False, dropna=False):
-        pooled = group[_is_pooled(group)]
-        if len(pooled) or len(group) == 1:
-            rows += (pooled if len(pooled) else group).to_dict("records")
-            continue
-        row = group.iloc[0].to_dict()
-        for name in ("value", "chance"):
-            row[name] = pd.to_numeric(group[name]).mean() if name in group else None
-        row |= {"n": pd.to_numeric(group["n"]).sum() if "n" in group else None}
-        row |= {"low": None, "high": None, "reason": None, "fold": f"mean of {len(group)}"}
-        rows.append(row)
-    return pd.DataFrame(rows, columns=list(scores.columns))
-
-
 def insertions(data: ReportData, parts: list[Markup]) -> Section | None:
     """A picture per insertion; insertions beyond those drawn are named only."""
     if not data.insertions:
         return None
-    first = parts[:3]
-    if parts[3:]:
-        summary = element("summary", counted(len(parts) - 3, "more insertion"))
-        first.append(element("details", summary, *parts[3:]))
+    first = parts[:OPEN]
+    if parts[OPEN:]:
+        summary = element("summary", counted(len(parts) - OPEN, "more insertion"))
+        first.append(element("details", summary, *parts[OPEN:]))
     if rest := data.insertions[len(parts) :]:
         names = "; ".join(f"{i.session} {i.probe}" for i in rest)
         text = f"Not drawn, to keep this file under its size: {names}."
@@ -194,7 +143,7 @@ def curves(data: ReportData) -> Section | None:
     heads = {"model": "model", "stage": "stage", "epoch": "last epoch",
              "train_loss": "training loss", "validation": "validation"}  # fmt: skip
     heads = {k: v for k, v in heads.items() if k in rows}
-    show = {"epoch": _whole, "train_loss": number, "validation": number}
+    show = {"epoch": whole, "train_loss": number, "validation": number}
     body = table(rows, heads, caption="Where training ended (last epoch of the last run).",
                  show=show, numeric=("epoch", "train_loss", "validation"))  # fmt: skip
     return Section("curves", "Training", join([image, body]))
@@ -235,7 +184,9 @@ def provenance(data: ReportData) -> Section | None:
     return Section("provenance", "Provenance", body)
 
 
-def draw(one: InsertionReport, data: ReportData, colours: dict[str, str]) -> Markup:
+def draw(
+    one: InsertionReport, data: ReportData, colours: dict[str, str], *, light: bool = False
+) -> Markup:
     """The article of one insertion."""
     predicted = has_labels(one.channels, "region_pred")
     regions = one.channels["region_pred"].dropna().unique() if predicted else []
@@ -246,6 +197,7 @@ def draw(one: InsertionReport, data: ReportData, colours: dict[str, str]) -> Mar
         lambda narrow: draw_insertion(one, colours, narrow=narrow, watermark=data.watermark),
         alt=alt,
         caption=" ".join([*drawing_notes(one), *one.notes]),
+        light=light,
     )
     title = element(
         "h3", f"{one.session}, {one.probe} ", element("small", f"subject {one.subject}")
@@ -258,17 +210,17 @@ def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) 
     overall = overall[(overall["metric"] == metric) & pd.to_numeric(overall["value"]).notna()]
     if overall.empty:
         return None
+    overall = overall.assign(model=distinct_names(overall, ("level",)))
+    single = rows[(rows["metric"] == metric) & ~is_pooled(rows)]
+    single = single.assign(model=distinct_names(single, ("level", "fold")))
     groups, folds = [], []
     levels = overall["level"] if "level" in overall else pd.Series("", overall.index)
     for level, group in overall.groupby(levels, sort=False, dropna=False):
-        group = group.sort_values("value", ascending=False)
         groups.append((f"{metric}, {level} level" if level else metric, group))
-        same = rows[(rows["metric"] == metric) & ~_is_pooled(rows)]
-        same = same[same["level"] == level] if "level" in same else same
-        folds.append({
-            place: same.loc[same["model"] == model, "value"].dropna().astype(float).tolist()
-            for place, model in enumerate(group["model"])
-        })  # fmt: skip
+        same = single[single["level"] == level] if "level" in single else single
+        values = same.dropna(subset=["value"]).groupby("model")["value"].apply(list)
+        folds.append({m: v for m, v in values.items() if m in set(group["model"])})
+    groups[0] = (groups[0][0], groups[0][1].sort_values("value", ascending=False))
     published = "published" in overall and bool(overall["published"].notna().any())
     marks = [("dot", "ours"), ("range", "interval"), ("chance", "chance")]
     marks += [("fold", "single folds")] if any(any(f.values()) for f in folds) else []
@@ -285,8 +237,7 @@ def _forest(data: ReportData, rows: pd.DataFrame, by: str, zero: bool) -> Markup
     if rows.empty or not pd.to_numeric(rows["value"]).notna().any():
         return None
     rows = rows[pd.to_numeric(rows["value"]).notna()].copy()
-    if "role" in rows and rows["role"].nunique() > 1:
-        rows["model"] = rows["model"].astype(str) + " · " + rows["role"].astype(str)
+    rows["model"] = distinct_names(rows, (by,))
     groups = [(f"by {name}" if zero else str(name), g) for name, g in rows.groupby(by, sort=False)]
     limits = None if zero else (0.0, 1.0)
     kinds = [("dot", "value"), ("range", "interval")] + ([] if zero else [("chance", "chance")])
@@ -296,22 +247,6 @@ def _forest(data: ReportData, rows: pd.DataFrame, by: str, zero: bool) -> Markup
         caption=key(*kinds),
         watermark=data.watermark,
     )
-
-
-def _is_pooled(rows: pd.DataFrame) -> pd.Series:
-    if "fold" not in rows:
-        return pd.Series(True, rows.index)
-    return rows["fold"].map(lambda f: f is None or isinstance(f, str) or pd.isna(f)).astype(bool)
-
-
-def _whole(value: object) -> str:
-    if isinstance(value, (float, np.floating)) and not pd.isna(value) and value == int(value):
-        value = int(value)
-    return number(value) if isinstance(value, (int, np.integer)) else _text(value)
-
-
-def _text(value: object) -> str:
-    return number(None) if value is None or pd.isna(value) else str(value)
 
 
 def _cut(total: int, most: int) -> str:

@@ -1,0 +1,98 @@
+"""Tables of scores: pooled or averaged over folds, named apart, and written as HTML."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .markup import Markup, interval, number, table
+
+INTERVAL, NUMERIC = "interval", ("value", "interval", "chance", "n", "published", "difference")
+_HEADINGS = {
+    "model": "model", "stage": "stage", "grouping": "grouping", "target": "target",
+    "control": "control", "level": "level", "metric": "metric", "role": "sessions",
+    "value": "value", INTERVAL: "interval", "chance": "chance", "observed": "observed",
+    "published": "published", "difference": "ours − published", "n": "n", "fold": "fold",
+    "seed": "seed", "split": "split", "scheme": "scheme", "reason": "note",
+}  # fmt: skip
+
+
+def tidy(rows: pd.DataFrame, *, caption: str) -> Markup:
+    """A table of scores: empty columns left out, columns with one value said in the caption."""
+    rows = rows.copy()
+    if {"low", "high"} <= set(rows):
+        ends = zip(rows["low"], rows["high"], strict=True)
+        rows[INTERVAL] = pd.Series([interval(a, b) for a, b in ends], rows.index, dtype=object)
+        if rows[["low", "high"]].isna().all(axis=None):
+            del rows[INTERVAL]
+    columns = [c for c in _HEADINGS if c in rows and rows[c].notna().any()]
+    texts = [c for c in columns[1:] if c not in (*NUMERIC, "observed", "reason", "metric")]
+    constant = [c for c in texts if len(rows) > 1 and rows[c].nunique(dropna=False) == 1]
+    shown = {c: _HEADINGS[c] for c in columns if c not in constant}
+    if constant:
+        same = ", ".join(f"{_HEADINGS[c]} {whole(rows[c].iloc[0])}" for c in constant)
+        caption = f"{caption} All rows: {same}."
+    read = {c: number for c in ("value", "chance", "observed", "published", "difference")}
+    read |= {"n": whole, "fold": whole, "seed": whole}
+    read["reason"] = lambda text: text if isinstance(text, str) else ""
+    return table(rows, shown, caption=caption, show=read, numeric=(*NUMERIC, "observed"))
+
+
+def overall_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per model, level and metric: the pooled one, else the plain mean over its folds.
+
+    A row is pooled when its ``fold`` is missing or a text such as "all"; a mean over folds has no
+    interval of its own and says how many folds it is a mean of.
+    """
+    keys = [k for k in ("study", "model", "split", "seed", "level", "scheme", "metric")
+            if k in scores]  # fmt: skip
+    rows = []
+    for _, group in scores.groupby(keys, sort=False, dropna=False):
+        pooled = group[is_pooled(group)]
+        if len(pooled) or len(group) == 1:
+            rows += (pooled if len(pooled) else group).to_dict("records")
+            continue
+        row = group.iloc[0].to_dict()
+        for name in ("value", "chance"):
+            row[name] = pd.to_numeric(group[name]).mean() if name in group else None
+        row |= {"n": pd.to_numeric(group["n"]).sum() if "n" in group else None}
+        row |= {"low": None, "high": None, "reason": None, "fold": f"mean of {len(group)}"}
+        rows.append(row)
+    overall = pd.DataFrame(rows, columns=list(scores.columns))
+    place = {model: at for at, model in enumerate(overall["model"].unique())}
+    return overall.iloc[np.argsort(overall["model"].map(place), kind="stable")]
+
+
+def distinct_names(rows: pd.DataFrame, apart: Sequence[str]) -> pd.Series:
+    """Names of models, with what else tells rows apart added until each is alone.
+
+    ``apart`` are columns by which the rows are drawn in different places anyway.
+    """
+    names = rows["model"].astype(str)
+    keys = [rows[c].astype(str) for c in apart if c in rows]
+    for column in ("role", "split", "scheme", "metric", "seed", "fold"):
+        if column not in rows or column in apart or rows[column].nunique(dropna=False) < 2:
+            continue
+        if pd.concat([names, *keys], axis=1).duplicated().any():
+            names = names + " · " + rows[column].map(whole)
+    repeat = pd.concat([names, *keys], axis=1)
+    again = repeat.groupby(list(repeat.columns), sort=False).cumcount() if len(rows) else names
+    return names.where(again == 0, names + " (" + (again + 1).astype(str) + ")")
+
+
+def is_pooled(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are about all folds together."""
+    if "fold" not in rows:
+        return pd.Series(True, rows.index)
+    return rows["fold"].map(lambda f: f is None or isinstance(f, str) or pd.isna(f)).astype(bool)
+
+
+def whole(value: object) -> str:
+    """A count without decimals, a text as it is, a dash for nothing."""
+    if isinstance(value, (float, np.floating)) and not pd.isna(value) and value == int(value):
+        value = int(value)
+    return number(value) if isinstance(value, (int, np.integer)) else _text(value)
+
+
+def _text(value: object) -> str:
+    return number(None) if value is None or pd.isna(value) else str(value)
