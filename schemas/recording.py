@@ -231,4 +231,7 @@ class LabelEntry(Guarded, dj.Manual):
     ---
     raw = null : varchar(255)            # as written
     cleaned = null : varchar(255)        # without wrapping or composite text
+    label_x = null : float64             # as given with the label (µm, frame named in origin)
+    label_y = null : float64             # (µm)
+    label_z = null : float64             # (µm)
     """

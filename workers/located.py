@@ -1,7 +1,7 @@
 """What `locate` found: one row per channel and unit, read back from the tables."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -207,9 +207,9 @@ def _complete(probe: InsertionReport) -> InsertionReport:
                 f"{probe.probe}: theta ({probe.theta_hz:g} Hz) reverses its phase at "
                 f"{turn['depth_um']:.0f} µm from the tip ({turn['change_deg']:.0f}°)."
             )
-    from dataclasses import replace
 
-    return replace(probe, channels=channels, notes=tuple(notes))
+    peak = None if probe.theta_hz is None else round(probe.theta_hz, 2)
+    return replace(probe, channels=channels, notes=tuple(notes), theta_hz=peak)
 
 
 def _records(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:
