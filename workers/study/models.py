@@ -1,10 +1,11 @@
 """From a split to trainings, embeddings, predictions and analyses: tasks only, no computing."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas import analysis, dataset, embedding, prediction, training
 
-from .plan import remember
+from .plan import remember, wanted
 from .spec import Model, StudySpec
 
 ROLE_ORDER = ("test", "support", "calibrate", "validation", "train", "pretrain")
@@ -12,40 +13,43 @@ ROLE_ORDER = ("test", "support", "calibrate", "validation", "train", "pretrain")
 
 def request_trainings(spec: StudySpec, split: str) -> None:
     """One chain of trainings per model, fold and seed; each stage starts from the one before."""
-    folds = (dataset.SplitFold & {"split": split}).to_arrays("fold", order_by="fold")
-    for model in spec.model:
-        params = training.ModelParamSet.register(_name(model), model.values)
-        for fold in folds:
-            for seed in model.seeds:
-                parent: str | None = None
-                for stage in model.stages:
-                    fit = training.FitParamSet.register(None, stage)
-                    asked = training.TrainingTask.ensure(
-                        split=split, fold=int(fold), seed=seed, **params, **fit,
-                        parents={"init": parent} if parent else None,
-                    )  # fmt: skip
-                    parent = asked["training"]
-                    role = "final" if stage is model.stages[-1] else "stage"
-                    label = f"{model.name}|{fold}|{seed}|{role}"
-                    remember(spec.study.name, "training_task", parent, label)
-
-
-def _name(model: Model) -> str:
-    return f"{model.family}-{model.values.digest[:8]}"
+    for model, fold, seed, chain in _chains(spec, split):
+        parent: str | None = None
+        for stage in chain:
+            parents = {"init": parent} if parent else None
+            parent = training.TrainingTask.ensure(parents=parents, **stage)["training"]
+            role = "final" if stage is chain[-1] else "stage"
+            label = f"{model.name}|{fold}|{seed}|{role}"
+            remember(spec.study.name, "training_task", parent, label)
 
 
 def final_trainings(spec: StudySpec) -> list[dict[str, Any]]:
     """The last stage of every model, fold and seed: ``name``, ``fold``, ``seed``, ``training``."""
-    from .plan import wanted
-
     found = []
-    for row in wanted(spec.study.name, "training_task"):
-        name, fold, seed, role = row["member_name"].rsplit("|", 3)
-        if role == "final":
-            found.append(
-                {"name": name, "fold": int(fold), "seed": int(seed), "training": row["member"]}
-            )
+    for row in wanted(spec.study.name, "split_task"):
+        for model, fold, seed, chain in _chains(spec, row["member"]):
+            parent: str | None = None
+            for stage in chain:
+                rows = [{"parent_role": "init", "parent": parent}] if parent else []
+                parent = training.TrainingTask.mark(rows, stage)
+            found.append({"name": model.name, "fold": fold, "seed": seed, "training": parent})
     return found
+
+
+def _chains(spec: StudySpec, split: str) -> Iterator[tuple[Model, int, int, list[dict]]]:
+    """Model, fold, seed, and the content of the training task of each stage."""
+    folds = (dataset.SplitFold & {"split": split}).to_arrays("fold", order_by="fold")
+    for model in spec.model:
+        params = training.ModelParamSet.register(_name(model), model.values)
+        fits = [training.FitParamSet.register(None, stage) for stage in model.stages]
+        for fold in folds:
+            for seed in model.seeds:
+                where = {"split": split, "fold": int(fold), "seed": seed, **params}
+                yield model, int(fold), seed, [{**where, **fit} for fit in fits]
+
+
+def _name(model: Model) -> str:
+    return f"{model.family}-{model.values.digest[:8]}"
 
 
 def request_answers(spec: StudySpec, split: str) -> None:

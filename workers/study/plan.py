@@ -107,8 +107,22 @@ def request_dataset(spec: StudySpec, members: Members) -> str:
         anatomy.LabelTask.insert1({"label_set": label_set, "scheme": scheme}, skip_duplicates=True)
     params = dataset.SplitParamSet.register(None, spec.split)
     split = dataset.SplitTask.ensure(dataset=mark, **params)["split"]
+    _forget_other_splits(spec.study.name, split, content)
     remember(spec.study.name, "split_task", split)
     return split
+
+
+def _forget_other_splits(study: str, split: str, content: dict[str, str | None]) -> None:
+    """Let go of what an earlier run asked for when the study's recordings were others.
+
+    Its results stay in the tables, but they are no longer the study's: folds of two splits must
+    not be pooled, one may have trained on what the other holds out.
+    """
+    if all(row["member"] == split for row in wanted(study, "split_task")):
+        return
+    for row in (dataset.StudyMember & {"study": study}).keys():
+        if row["member_table"] != "windows_task" or row["member"] not in content:
+            (dataset.StudyMember & row).delete_quick()
 
 
 def find_sources(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ class About(Params):
     question: str = ""
     source: str = ""
     not_to_conclude: tuple[str, ...] = ()
+    register: str | None = Field(None, description="name under which `locate` finds the model")
 
 
 class Data(Params):
@@ -47,7 +48,7 @@ class Data(Params):
 class Model(Params):
     """A model, how it is trained, and with which seeds."""
 
-    name: str
+    name: str = Field(min_length=1, max_length=64)
     family: str
     params: dict[str, Any] = Field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
@@ -103,6 +104,14 @@ class StudySpec(Params):
     model: tuple[Model, ...] = ()
     analyses: Analyses = Analyses()
     published: tuple[Published, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self):
+        names = [model.name for model in self.model]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two models are called {twice}: give each its own name")
+        return self
 
     @property
     def uses_bins(self) -> bool:
