@@ -75,8 +75,8 @@ def _phase_randomised(task: dict[str, Any], device: str = "cpu", **_: Any) -> tu
 
 def _relabelled(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
     """A linear probe again, with other channels carrying the name of the rarest region."""
-    from pipeline.evaluation.swaps import swap_control
     from pipeline.evaluation.probes import fit_predict
+    from pipeline.evaluation.swaps import swap_control
 
     from ._probe import load_vectors
 

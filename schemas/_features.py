@@ -81,7 +81,9 @@ def _read(path: Path, mapping: dict[str, Any] | None):
     try:
         return read_feature_file(path, FeatureMapping.from_json(mapping))
     except (ValueError, KeyError) as error:
-        raise ReadError("features", str(error.args[0]), "correct the file or its mapping") from error
+        raise ReadError(
+            "features", str(error.args[0]), "correct the file or its mapping"
+        ) from error
 
 
 def _sessions(rows: pd.DataFrame):

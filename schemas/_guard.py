@@ -88,6 +88,9 @@ def _links() -> Iterator[tuple[type, type, callable]]:
     yield training.TrainingParent, training.Training, through()
     yield prediction.Prediction, analysis.Evaluation, through(analysis.EvaluationInput)
     yield analysis.EvaluationInput, analysis.Evaluation, through()
+    later = analysis.LabelScoreTask.proj("prediction", "label_set", "scheme")
+    yield prediction.Prediction, analysis.LabelScore, through(later)
+    yield anatomy.ChannelLabel, analysis.LabelScore, through(later)
     for result in (analysis.LinearProbe, analysis.Silhouette):
         inputs = result.inputs.__class__
         yield embedding.Embedding, result, through(inputs)

@@ -91,8 +91,7 @@ def _store_session(file, summary: FileSummary) -> tuple[dict[str, str], list[dic
     subject_id = summary.subject.subject_id or "unnamed"
     session_id = summary.session_id or summary.identifier or Path(file["path"]).stem
     subject = safe_name(subject_id)
-    parts = [source] if session_id.startswith(subject_id) else [source, subject_id]
-    where = {"session": safe_name("_".join([*parts, session_id]))}
+    where = {"session": _session_key(source, subject, subject_id, session_id)}
     conflicts = insert_or_merge(
         session.Source, [{"source": source, "source_name": clip(named, 255)}]
     )
@@ -128,6 +127,17 @@ def _store_session(file, summary: FileSummary) -> tuple[dict[str, str], list[dic
         ],
     )
     return where, conflicts
+
+
+def _session_key(source: str, subject: str, subject_id: str, session_id: str) -> str:
+    """``<source>_<subject>_<session>``, and a hash in it where another session has that name."""
+    parts = [source] if session_id.startswith(subject_id) else [source, subject_id]
+    name = safe_name("_".join([*parts, session_id]))
+    who = {"source": source, "subject": subject, "session_id": clip(session_id, 255)}
+    for row in (session.Session & {"session": name}).to_dicts():
+        if any(row[field] != value for field, value in who.items()):
+            return safe_name("\n".join([source, subject_id, session_id]))
+    return name
 
 
 def _utc(text: str | None) -> datetime | None:

@@ -87,10 +87,7 @@ class Task(Guarded, dj.Manual):
         inputs
             Rows of the table in `cls.inputs`, without this key: what the task is made from.
         """
-        told = {name: value for name, value in content.items() if value is not None}
-        if inputs is not None:
-            told["inputs"] = sorted(canonical_json(row) for row in inputs)
-        mark = digest(told)
+        mark = cls.mark(inputs, content)
         if not cls & {cls.key: mark}:
             with all_or_nothing(cls.connection):
                 cls.insert1({cls.key: mark, **content}, skip_duplicates=True)
@@ -98,6 +95,14 @@ class Task(Guarded, dj.Manual):
                     rows = [{cls.key: mark, **row} for row in inputs]
                     cls.inputs.insert(rows, skip_duplicates=True)
         return {cls.key: mark}
+
+    @staticmethod
+    def mark(inputs: list[dict[str, Any]] | None, content: dict[str, Any]) -> str:
+        """The digest a request has, whether or not it was made."""
+        told = {name: value for name, value in content.items() if value is not None}
+        if inputs is not None:
+            told["inputs"] = sorted(canonical_json(row) for row in inputs)
+        return digest(told)
 
 
 def all_or_nothing(connection: dj.Connection):

@@ -283,9 +283,11 @@ class Control(Guarded, dj.Computed):
     def key_source(self):
         """Tasks whose evaluation or probe is there."""
         waiting = (ControlTask & "evaluation is not null") - Evaluation.proj()
-        return ControlTask.proj() - waiting.proj() - (
-            (ControlTask & "linear_probe is not null") - LinearProbe.proj()
-        ).proj()
+        return (
+            ControlTask.proj()
+            - waiting.proj()
+            - ((ControlTask & "linear_probe is not null") - LinearProbe.proj()).proj()
+        )
 
     def make_fetch(self, key, **options):
         return ((ControlTask & key).fetch1(),)

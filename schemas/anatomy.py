@@ -56,9 +56,7 @@ class ChannelLabel(Guarded, dj.Computed):
         for entry in entries:
             label = map_label(entry["cleaned"], key["scheme"])
             site = {name: entry[name] for name in ("session", "probe", "channel")}
-            rows.append(
-                {**key, **site, "region": label.region, "unknown_reason": label.reason}
-            )
+            rows.append({**key, **site, "region": label.region, "unknown_reason": label.reason})
         known = sum(row["region"] is not None for row in rows)
         self.insert1({**key, "n_known": known, "n_unknown": len(rows) - known})
         self.Region.insert(rows)

@@ -133,7 +133,7 @@ class SplitAssignment(Guarded, dj.Manual):
     # The part one session's windows play in a fold.
     -> SplitFold
     -> windows.WindowsTask
-    role : varchar(16)                   # pretrain | train | support | validation | calibrate | test
+    role : varchar(16)                   # what it is used for: train, test, …
     block : int32                        # several stretches may play one part
     ---
     block_start_s = null : float64       # from here (s, session clock)

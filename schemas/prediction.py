@@ -48,7 +48,7 @@ class Prediction(Guarded, dj.Computed):
     -> PredictionTask
     ---
     output : varchar(16)                 # classes | rates
-    outputs : <npy@arrays>               # classes: (row, class) probability; rates: (window, bin, unit) log rate
+    outputs : <npy@arrays>               # (row, class) probability, or (row, bin, unit) log rate
     window_index : <npy@arrays>          # (row) int32, window of the row
     site_index : <npy@arrays>            # (row) int32, column of Windows
     classes : json                       # names of the classes, in order

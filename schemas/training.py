@@ -126,10 +126,10 @@ class Training(Guarded, dj.Computed):
     @property
     def key_source(self):
         """Tasks whose parents are trained."""
-        return TrainingTask.proj() - (
-            TrainingParent.proj("parent")
-            - self.__class__.proj(parent="training")
-        ).proj()
+        return (
+            TrainingTask.proj()
+            - (TrainingParent.proj("parent") - self.__class__.proj(parent="training")).proj()
+        )
 
     def make_fetch(self, key, **options):
         from ._train import request

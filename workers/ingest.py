@@ -9,8 +9,8 @@ from pipeline.nwb import conversion_lines
 from pipeline.params import digest
 from schemas import recording, session
 from schemas._ingest import DEADLINE_S, MEMORY
-from schemas._roots import root_of
 from schemas._names import safe_name
+from schemas._roots import root_of
 
 NWB = (".nwb", ".h5", ".hdf5")
 FEATURES = (".parquet", ".npz")

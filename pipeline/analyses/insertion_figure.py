@@ -86,10 +86,7 @@ def draw_insertion(
             top = height - head_in - row * (each + _TOP_IN + _AXIS_IN) - _TOP_IN
             axes = _axes_row(figure, panels, column, per_row, top, each)
             _draw_group(axes, insertion, group, colours, span, params)
-        figure.legend(
-            handles=entries, loc="lower left", ncols=columns, fontsize=7.5, handlelength=1,
-            handleheight=0.9, columnspacing=1.2, bbox_to_anchor=((_LEFT_IN - 0.08) / width, 0),
-        )  # fmt: skip
+        _legend(figure, entries, columns)
         if title:
             figure.text(_LEFT_IN / width, 1 - 0.24 / height, title, fontsize=11, weight="bold")
         if watermark:
@@ -230,13 +227,7 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
             depth_regions(ax, channels["region_file"].tolist(), places, colours)
             _title(ax, "file label", _evidence(channels))
         elif name == "bands":
-            bands = {n: band_power(spectra, params.bands[n]) for n in ("theta", "ripple")}
-            depth_bands(ax, bands, places)
-            _title(ax, "band power")
-            ax.legend(
-                loc="lower left", bbox_to_anchor=(0, 1.003), ncols=2, fontsize=7, borderpad=0,
-                borderaxespad=0.4, handlelength=1.1, columnspacing=0.8, handletextpad=0.4,
-            )  # fmt: skip
+            _band_panel(ax, spectra, places, params)
         elif name == "phase":
             sure = None if insertion.coherence is None else insertion.coherence[group.rows]
             depth_phase(ax, insertion.phase[group.rows], sure, places)
@@ -247,6 +238,16 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
             axes[name].axhline(depth, **REVERSAL)
     if "bad" in channels:
         mark_bad(first, channels["bad"].tolist(), places)
+
+
+def _band_panel(ax: Axes, spectra: Spectra, places: np.ndarray, params: SpectraParams) -> None:
+    bands = {name: band_power(spectra, params.bands[name]) for name in ("theta", "ripple")}
+    depth_bands(ax, bands, places)
+    _title(ax, "band power")
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.003), ncols=2, fontsize=7, borderpad=0,
+        borderaxespad=0.4, handlelength=1.1, columnspacing=0.8, handletextpad=0.4,
+    )  # fmt: skip
 
 
 def _reversals(insertion: InsertionReport, group: _Group, params: SpectraParams) -> list[float]:
@@ -298,8 +299,16 @@ def _legend_entries(insertion, colours, panels, reversed_: bool) -> list[Patch |
         entries.append(Patch(fc="#4c6375", label="agrees with file"))
         entries.append(Patch(fc=WARM, label="differs"))
     if reversed_:
-        entries.append(Line2D([], [], label="theta phase reversal", **REVERSAL))
+        entries.append(Line2D([], [], label="phase reversal", **REVERSAL))
     return entries
+
+
+def _legend(figure: Figure, entries: list, columns: int) -> None:
+    place = ((_LEFT_IN - 0.08) / figure.get_size_inches()[0], 0)
+    figure.legend(
+        handles=entries, loc="lower left", ncols=columns, fontsize=7.5, handlelength=1,
+        handleheight=0.9, columnspacing=1.2, bbox_to_anchor=place,
+    )  # fmt: skip
 
 
 def _legend_columns(entries: list, room_in: float) -> int:

@@ -87,15 +87,9 @@ def table(
     ]
     body, before = [], None
     for row in rows.to_dict("records"):
-        cells = []
-        for place, name in enumerate(columns):
-            text = (show or {}).get(name, _plain)(row.get(name))
-            kind = "num" if name in numeric else None
-            if place == 0:
-                kind, before = ("again" if text == before else kind), text
-            scope = {"scope": "row"} if place == 0 else {}
-            cells.append(element("td" if place else "th", text, class_=kind, **scope))
-        body.append(element("tr", *cells))
+        texts = {name: (show or {}).get(name, _plain)(row.get(name)) for name in columns}
+        body.append(_row(texts, numeric, again=next(iter(texts.values()), None) == before))
+        before = next(iter(texts.values()), None)
     whole = element(
         "table",
         element("caption", element("span", caption)),
@@ -103,6 +97,15 @@ def table(
         element("tbody", *body),
     )
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def _row(texts: dict[str, str], numeric: Sequence[str], *, again: bool) -> Markup:
+    """One row; a header that repeats the one above it is written faintly."""
+    (first, title), *others = texts.items()
+    kind = "again" if again else "num" if first in numeric else None
+    cells = [element("th", title, class_=kind, scope="row")]
+    cells += [element("td", t, class_="num" if name in numeric else None) for name, t in others]
+    return element("tr", *cells)
 
 
 def _plain(value: Any) -> str:

@@ -191,7 +191,9 @@ def key(*entries: tuple[str, str]) -> Markup:
 
 def _few_colours(png: bytes) -> bytes:
     with Image.open(io.BytesIO(png)) as image, io.BytesIO() as file:
-        image.convert("RGB").quantize(96).save(file, "png", optimize=True)
+        image.convert("RGB").quantize(192, Image.Quantize.MAXCOVERAGE).save(
+            file, "png", optimize=True
+        )
         return file.getvalue()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from .chunks import read_rows
+from .tables import as_number
 
 GAP = 1.5  # a step of more than this many sampling intervals is a gap
 _BLOCK = 1 << 20
@@ -83,11 +84,11 @@ def clock_of(series: h5py.Group, n_samples: int, declared: float | None) -> Cloc
     move it. Timestamps are read once, a million at a time.
     """
     stamps = series.get("timestamps")
-    if isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and len(stamps):
+    timed = isinstance(stamps, h5py.Dataset) and stamps.ndim == 1 and stamps.dtype.kind in "iuf"
+    if timed and len(stamps) and n_samples:
         return _measured(stamps, n_samples, declared)
     node = series.get("starting_time")
-    start = float(np.ravel(node[()])[0]) if isinstance(node, h5py.Dataset) else 0.0
-    start = start if np.isfinite(start) else 0.0
+    start = (as_number(node[()]) if isinstance(node, h5py.Dataset) else None) or 0.0
     rate = declared if declared and np.isfinite(declared) and declared > 0 else float("nan")
     return Clock(n_samples, rate, start, start + n_samples / rate)
 

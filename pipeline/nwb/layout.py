@@ -8,7 +8,7 @@ import numpy as np
 
 from .locations import Unit, evidence_in
 from .summary import Evidence
-from .tables import Table, as_text, children, read_text, walk_groups
+from .tables import Table, as_number, as_text, children, read_text, walk_groups
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
 
@@ -84,7 +84,7 @@ class Layout:
         """The sampling rate written in the file (Hz), which may be wrong."""
         start = series.get("starting_time")
         rate = None if start is None else start.attrs.get("rate")
-        return None if rate is None else float(rate)
+        return as_number(rate)
 
     def is_spike_band(self, path: str, paths: list[str]) -> bool:
         """Whether a series is the spike band of a probe whose LF band is in the file too."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from .channels import contacts_of
 from .clock import clock_of
-from .layout import ELECTRODES, Layout
+from .layout import Layout
 from .summary import ChannelSummary, LfpSummary
 from .tables import as_text, kind_of, walk_groups
 
@@ -168,12 +168,10 @@ def _channel_ids(
     channels: list[ChannelSummary],
 ) -> list[int]:
     region = series.get("electrodes")
-    rows = region[()].ravel().tolist() if isinstance(region, h5py.Dataset) else []
-    table = layout.file.get(ELECTRODES)
-    known = len(table["id"]) if isinstance(table, h5py.Group) and "id" in table else 0
-    ids = [
-        channels[row].channel for row in rows[:n_channels] if 0 <= row < min(known, len(channels))
-    ]
+    numeric = isinstance(region, h5py.Dataset) and region.dtype.kind in "iu"
+    rows = region[()].ravel()[:n_channels].tolist() if numeric else []
+    known = min(len(layout.electrodes() or ()), len(channels))
+    ids = [channels[row].channel for row in rows if 0 <= row < known]
     missing = n_channels - len(ids)
     if not missing:
         return ids

@@ -31,8 +31,8 @@ def without_bytes_repr(text: str) -> str:
 def as_number(value: Any) -> float | None:
     """A finite float, or None."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float(np.ravel(value)[0]) if np.ndim(value) else float(value)
+    except (TypeError, ValueError, IndexError):
         return None
     return number if math.isfinite(number) else None
 
@@ -179,7 +179,8 @@ class Table:
         if f"{column}_index_index" in self:
             self.warnings.append(f"{self.name}/{column}: doubly ragged; column left out")
             return None
-        ends = self.group[f"{column}_index"][()].astype(np.int64)
+        ends = self.group[f"{column}_index"][()]
+        ends = ends.astype(np.int64) if ends.dtype.kind in "iu" else np.zeros(0, np.int64)
         size = len(self.group[column])
         bounds = np.concatenate([[0], ends])
         if len(ends) != len(self) or (np.diff(bounds) < 0).any() or bounds[-1] != size:

@@ -7,9 +7,9 @@ import numpy as np
 
 from .channels import contacts_of
 from .chunks import read_rows
-from .layout import ELECTRODES, Layout
+from .layout import Layout
 from .summary import ChannelSummary, UnitSummary
-from .tables import Table
+from .tables import Table, as_number
 
 _SCAN = 50_000_000  # spikes beyond which the recording's length is not searched for in them
 
@@ -29,7 +29,7 @@ def read_units(layout: Layout, channels: list[ChannelSummary]) -> list[UnitSumma
     if table is None or not len(table):
         return []
     bounds = table.bounds("spike_times")
-    if bounds is None:
+    if bounds is None or table.group["spike_times"].dtype.kind not in "iuf":
         layout.warnings.append(
             f"{table.name}: {len(table)} units left out, spikes cannot be told apart"
         )
@@ -62,7 +62,8 @@ def _observed_s(table: Table) -> Sequence[float | None]:
     """How long each unit was watched (s): its observation intervals, else the span of all."""
     intervals = table.ragged("obs_intervals") if "obs_intervals" in table else None
     if intervals and all(i.ndim == 2 and i.shape[1] == 2 for i in intervals):
-        return [float((i[:, 1] - i[:, 0]).sum()) or None for i in intervals]
+        spans = [as_number((i[:, 1] - i[:, 0]).sum()) for i in intervals]
+        return [span if span and span > 0 else None for span in spans]
     spikes = table.group["spike_times"]
     if not 0 < len(spikes) <= _SCAN:
         return [None] * len(table)
@@ -78,9 +79,9 @@ def _peaks(layout: Layout, table: Table, channels: list[ChannelSummary]) -> list
         if values is not None and values.ndim == 1 and values.dtype.kind in "iuf":
             return [int(v) if np.isfinite(v) and v >= 0 else None for v in values]
     rows = table.ragged("electrodes") if "electrodes" in table else None
-    if rows is None:
+    if rows is None or table.group["electrodes"].dtype.kind not in "iu":
         return [None] * len(table)
-    n = len(layout.file[ELECTRODES]["id"]) if ELECTRODES in layout.file else 0
+    n = len(layout.electrodes() or ())
     waves = table.group.get("waveform_mean")
     shapes = waves[()] if isinstance(waves, h5py.Dataset) and waves.ndim == 3 else None
     peaks: list[int | None] = []

@@ -20,9 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def ingest(
     source: Annotated[
         list[str],
-        typer.Argument(
-            help="Files, folders, globs or URLs; or: labels FILE; or: embeddings FILE."
-        ),
+        typer.Argument(help="Files, folders, globs or URLs; or: labels FILE; or: embeddings FILE."),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
     lab: Annotated[str | None, typer.Option(help="Laboratory, if the files do not say.")] = None,

@@ -25,9 +25,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[
-        Path, typer.Option("--to", help="Where recordings and report go.")
-    ] = Path("fieldbase-demo"),
+    folder: Annotated[Path, typer.Option("--to", help="Where recordings and report go.")] = Path(
+        "fieldbase-demo"
+    ),
     device: Device = "auto",
 ) -> None:
     """From nothing to a finished report, on a synthetic laboratory."""

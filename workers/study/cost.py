@@ -23,7 +23,9 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
     unread = len(files) - len(read)
     notes = []
     if unread:
-        notes.append(f"{unread} of {len(files)} files are not read yet: counted as one subject each")
+        notes.append(
+            f"{unread} of {len(files)} files are not read yet: counted as one subject each"
+        )
     subjects = _subjects(keys) + unread
     members = _members(keys, spec) + unread
     folds = _folds(spec, subjects, members)
@@ -83,4 +85,3 @@ def _left(spec: StudySpec, key: str, total: int) -> tuple[int, int]:
     asked = [{key: row["member"]} for row in wanted(spec.study.name, f"{key}_task")]
     there = len(table & asked) if asked else 0
     return max(total - there, len(asked) - there, 0), there
-

@@ -10,7 +10,6 @@ from schemas import anatomy, dataset, recording, session, windows
 
 from .spec import Data, StudyError, StudySpec
 
-
 STRONGEST_FIRST = ("histology", "expert", "coordinates", "target", "unknown")
 
 

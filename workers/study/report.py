@@ -96,7 +96,9 @@ def headline_of(spec: StudySpec, scores: pd.DataFrame) -> Headline:
 
 
 def _headline(row: pd.Series) -> Headline:
-    number = {k: None if pd.isna(row[k]) else float(row[k]) for k in ("value", "chance", "low", "high")}
+    number = {
+        k: None if pd.isna(row[k]) else float(row[k]) for k in ("value", "chance", "low", "high")
+    }
     reason = row["reason"] if isinstance(row["reason"], str) else None
     unit = row["level"] == "unit"
     return Headline(
@@ -106,7 +108,8 @@ def _headline(row: pd.Series) -> Headline:
         n_subjects=0 if pd.isna(row["n_groups"]) else int(row["n_groups"]),
         n_channels=int(row["n"]),
         model=row["model"],
-        interval=f"95 % {reason}" if reason and "interval over" in reason
+        interval=f"95 % {reason}"
+        if reason and "interval over" in reason
         else "95 % interval, resampling subjects",
         counted="units" if unit else f"{row['level']}s",
         reason=reason,
@@ -219,11 +222,24 @@ def _controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:
     rows["control"] = rows["target"].str.replace("_", " ")
     told = rows["detail"].fillna("").str.extract(r"observed ([0-9.]+)")[0]
     rows["observed"] = pd.to_numeric(told)
-    evaluated = scores[(scores["table"] == "Evaluation") & (scores["metric"] == "balanced_accuracy")]
+    evaluated = scores[
+        (scores["table"] == "Evaluation") & (scores["metric"] == "balanced_accuracy")
+    ]
     pooled = evaluated[(evaluated["level"] == "channel") & evaluated["fold"].isna()]
     by_model = pooled.groupby("model")["value"].mean()
     rows["observed"] = rows["observed"].fillna(rows["model"].map(by_model))
-    names = ["model", "control", "metric", "value", "chance", "observed", "n", "low", "high", "reason"]
+    names = [
+        "model",
+        "control",
+        "metric",
+        "value",
+        "chance",
+        "observed",
+        "n",
+        "low",
+        "high",
+        "reason",
+    ]
     return rows[names]
 
 
@@ -298,7 +314,11 @@ def _project(name: str, vectors) -> EmbeddingMap:
     rows = vectors.rows.iloc[chosen]
     regions = [r if isinstance(r, str) else None for r in rows["region"]]
     return EmbeddingMap(
-        name, u[:, :2] * s[:2], regions, rows["session"].tolist(), (float(share[0]), float(share[1]))
+        name,
+        u[:, :2] * s[:2],
+        regions,
+        rows["session"].tolist(),
+        (float(share[0]), float(share[1])),
     )
 
 

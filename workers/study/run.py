@@ -53,7 +53,9 @@ def run_study(
     split = plan.request_dataset(spec, members)
     label_sets = [{"label_set": ls} for ls in members.windows.values() if ls is not None]
     if spec.data.labels is not None and not label_sets:
-        raise StudyError(f"no channel of any recording has a label in the scheme {spec.data.labels}")
+        raise StudyError(
+            f"no channel of any recording has a label in the scheme {spec.data.labels}"
+        )
     scheme = {"scheme": spec.data.labels}
     _populate(anatomy.ChannelLabel, [{**ls, **scheme} for ls in label_sets], outcome, say)
     _populate(dataset.Split, [{"split": split}], outcome, say)
