@@ -12,7 +12,7 @@ from .study.report import write_report
 from .study.run import run_study
 from .study.spec import StudyError, read_study
 
-SUBJECTS, CHANNELS, SECONDS, SEED = 4, 32, 60.0, 7
+SUBJECTS, CHANNELS, SECONDS, SEED = 4, 32, 60.0, 2
 
 
 def run_demo(
