@@ -85,7 +85,7 @@ def _held_out(member: dict[str, Any], split: str, change):
     else:
         outputs, window, site = change(windowset, row, test)
     keep = test[window]
-    return row["output"], row["classes"], outputs[keep], window[keep], site[keep], windowset
+    return row["output"], row["output_classes"], outputs[keep], window[keep], site[keep], windowset
 
 
 def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.DataFrame:

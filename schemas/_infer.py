@@ -60,7 +60,7 @@ def predict(
         "outputs": found.outputs,
         "window_index": found.window,
         "site_index": found.channel,
-        "classes": trained["classes"],
+        "output_classes": trained["classes"],
         "domain_check": _domain_row(domain),
         "predict_device": device,
         "predict_seconds": time.monotonic() - started,

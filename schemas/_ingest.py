@@ -60,7 +60,7 @@ def store(table, key: dict[str, Any], found: dict[str, Any]) -> None:
             "n_units": sum(len(s.units) for s in summaries),
             "n_trials": sum(len(s.trials) for s in summaries),
             "n_behavior": sum(len(s.behavior) for s in summaries),
-            "seconds": found["seconds"],
+            "read_seconds": found["seconds"],
         }
     )
     for number, summary in enumerate(summaries):
@@ -108,7 +108,7 @@ def _store_session(file, summary: FileSummary) -> tuple[dict[str, str], list[dic
                 "age": clip(about.age, 64),
                 "genotype": clip(about.genotype, 255),
                 "subject_description": clip(about.description, 1024),
-                "synthetic": summary.synthetic,
+                "synthetic_subject": summary.synthetic,
             }
         ],
     )
@@ -241,7 +241,7 @@ def _lfp_columns(lfp) -> dict[str, Any]:
         "series_path": clip(lfp.series, 512),
         "lfp_kind": lfp.kind,
         "n_samples": lfp.n_samples,
-        "n_channels": lfp.n_channels,
+        "n_lfp_channels": lfp.n_channels,
         "rate_declared": lfp.rate_declared,
         "lfp_rate_hz": lfp.rate_measured or lfp.rate_declared,
         "lfp_start_s": lfp.start_s,

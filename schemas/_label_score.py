@@ -28,10 +28,13 @@ def score_labels(task: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
     outputs, window, site = (row[n].load() for n in ("outputs", "window_index", "site_index"))
     groups = where(windowset, window, site)
     rows = SCORERS["classes"](
-        ClassOutputs(outputs, tuple(row["classes"])), groups["region"].to_numpy(), groups, params
+        ClassOutputs(outputs, tuple(row["output_classes"])),
+        groups["region"].to_numpy(),
+        groups,
+        params,
     )
     answers = _answers(task["prediction"], windowset.channels)
-    rows = [*rows, *_score_answers(answers, tuple(row["classes"]), windowset, params)]
+    rows = [*rows, *_score_answers(answers, tuple(row["output_classes"]), windowset, params)]
     labelled = int(answers["region"].notna().sum())
     return {"n_labelled": labelled, "heard": heard}, score_rows(rows, 1)
 

@@ -133,7 +133,7 @@ def silhouette(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
             values = silhouettes(fold.x[chosen], {target: rows[target]})[target]
             total = max(total, len(chosen))
             scores.append(_mean_silhouette(values, rows["subject"], f"{role} role", params))
-    return {"n_vectors": total}, scores
+    return {"n_scored": total}, scores
 
 
 def _mean_silhouette(values, subjects, detail: str, params) -> dict[str, Any]:

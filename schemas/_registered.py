@@ -59,7 +59,9 @@ def make_card(trained: str) -> dict[str, Any]:
         raise LookupError(f"training {trained[:12]} is not done; populate training.Training first")
     task = (training.TrainingTask * training.ModelParamSet.proj("family") & key).fetch1()
     done = (
-        (training.Training & key).proj("classes", "synthetic", "domain", "weights_digest").fetch1()
+        (training.Training & key)
+        .proj("classes", "synthetic_training", "domain", "weights_digest")
+        .fetch1()
     )
     if not done["classes"]:
         raise LookupError(
@@ -76,7 +78,7 @@ def make_card(trained: str) -> dict[str, Any]:
         "seed": task["seed"],
         "scheme": scheme_of(task["split"]),
         "classes": done["classes"],
-        "synthetic": bool(done["synthetic"]),
+        "synthetic": bool(done["synthetic_training"]),
         "weights_digest": done["weights_digest"],
         **chain,
         **_who(members),

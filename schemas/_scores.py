@@ -76,7 +76,7 @@ def _beside(scored, parent) -> list[dict[str, Any]]:
     """Scores of the controls that stand beside rows of `parent`."""
     from . import analysis
 
-    columns = ("eval_model", "eval_split", "eval_fold", "seed", "scheme")
+    columns = ("eval_model", "eval_split", "eval_fold", "eval_seed", "scheme")
     tasks = analysis.ControlTask & f"{parent.key} is not null"
     return (scored * tasks * parent.proj(*columns)).to_dicts()
 
@@ -88,12 +88,13 @@ def _tidy(table, row: dict[str, Any], study: str) -> dict[str, Any]:
         "model": row["eval_model"],
         "split": row["eval_split"],
         "fold": row["eval_fold"],
+        "seed": row["eval_seed"],
         "target": row.get("target") or row.get("control_kind"),
         "reason": row["score_reason"],
         **{
             name: row[name]
             for name in (
-                "seed", "level", "scheme", "metric", "detail", "value", "chance", "n",
+                "level", "scheme", "metric", "detail", "value", "chance", "n",
                 "n_groups", "low", "high",
             )
         },

@@ -151,7 +151,7 @@ def _row(asked, result, model, fitted_on, classes, device) -> dict[str, Any]:
     return {
         "checkpoint": str(result.checkpoint),
         "weights_digest": result.sha256,
-        "assignment_digest": asked["assignment"],
+        "seen_digest": asked["assignment"],
         "classes": list(classes),
         "n_parameters": sum(p.numel() for p in model.parameters()),
         "n_samples_train": sum(_rows(model, windowset) for windowset in fitted_on),
@@ -161,10 +161,10 @@ def _row(asked, result, model, fitted_on, classes, device) -> dict[str, Any]:
         "validation_metric": select if value is not None else None,
         "domain": _domain(fitted_on),
         "weights_origin": model.provenance or None,
-        "synthetic": any(windowset.synthetic for windowset in fitted_on),
-        "device": device,
-        "package_version": version("fieldbase"),
-        "seconds": result.seconds,
+        "synthetic_training": any(windowset.synthetic for windowset in fitted_on),
+        "fit_device": device,
+        "fit_version": version("fieldbase"),
+        "fit_seconds": result.seconds,
     }
 
 

@@ -92,7 +92,7 @@ class EvaluationTask(Task):
     -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
     -> training.ModelParamSet
     eval_model : varchar(64)             # what the study calls the model
-    seed : int32
+    eval_seed : int32
     -> [nullable] anatomy.LabelScheme
     -> EvalParamSet
     """
@@ -161,7 +161,7 @@ class LinearProbeTask(Task):
     -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
     target : varchar(16)                 # region | session | insertion
     eval_model : varchar(64)             # what the study calls the model
-    seed : int32                         # of the trainings
+    eval_seed : int32                    # of the trainings
     -> [nullable] anatomy.LabelScheme
     -> ProbeParamSet
     """
@@ -212,7 +212,7 @@ class SilhouetteTask(Task):
     -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
     target : varchar(16)                 # region | session | insertion
     eval_model : varchar(64)             # what the study calls the model
-    seed : int32                         # of the trainings
+    eval_seed : int32                    # of the trainings
     -> [nullable] anatomy.LabelScheme
     -> ProbeParamSet
     """
@@ -237,7 +237,7 @@ class Silhouette(_Analysis, dj.Computed):
     # Exact silhouette of embeddings.
     -> SilhouetteTask
     ---
-    n_vectors : int64
+    n_scored : int64                     # embeddings, after drawing
     """
 
     class Score(dj.Part):

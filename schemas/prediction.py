@@ -51,7 +51,7 @@ class Prediction(Guarded, dj.Computed):
     outputs : <npy@arrays>               # (row, class) probability, or (row, bin, unit) log rate
     window_index : <npy@arrays>          # (row) int32, window of the row
     site_index : <npy@arrays>            # (row) int32, column of Windows
-    classes : json                       # names of the classes, in order
+    output_classes : json                # names of the classes, in order
     domain_check = null : json           # how far the recording is from the training domain
     predict_device : varchar(64)
     predict_seconds : float64            # (s)

@@ -26,7 +26,7 @@ class Ingestion(Guarded, dj.Imported):
     n_units : int32
     n_trials : int32
     n_behavior : int32                   # behaviour series
-    seconds : float64                    # time to read (s)
+    read_seconds : float64               # time to read (s)
     """
 
     def make_fetch(self, key, **options):
@@ -102,7 +102,7 @@ class LfpSeries(Guarded, dj.Manual):
     series_path : varchar(512)           # path inside the file
     lfp_kind : varchar(16)                   # lfp | wideband
     n_samples : int64
-    n_channels : int32
+    n_lfp_channels : int32
     rate_declared = null : float64       # as written (Hz)
     lfp_rate_hz = null : float64             # measured from timestamps where there are any (Hz)
     lfp_start_s = null : float64             # first sample (s, session clock)

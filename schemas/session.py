@@ -30,7 +30,7 @@ class Subject(Guarded, dj.Manual):
     age = null : varchar(64)             # ISO 8601 duration
     genotype = null : varchar(255)
     subject_description = null : varchar(1024)
-    synthetic : bool                     # simulated, no animal
+    synthetic_subject : bool             # simulated, no animal
     """
 
 

@@ -94,7 +94,7 @@ class Training(Guarded, dj.Computed):
     ---
     checkpoint : <object@checkpoints>    # safetensors, parameters, digest
     weights_digest : char(64)            # sha256 of the weights
-    assignment_digest : char(64)         # sha256 of the split it saw
+    seen_digest : char(64)               # sha256 of the split it saw
     classes : json                       # regions it can name, in order
     n_parameters : int64
     n_samples_train : int64              # channel windows or windows trained on
@@ -104,10 +104,10 @@ class Training(Guarded, dj.Computed):
     validation_metric = null : varchar(32)
     domain : json                        # what it was trained on: species, rate, band, spectrum
     weights_origin = null : json         # licence, origin and sha256 of weights loaded at the start
-    synthetic : bool                     # trained on simulated recordings
-    device : varchar(64)
-    package_version : varchar(32)
-    seconds : float64                    # time to fit (s)
+    synthetic_training : bool            # trained on simulated recordings
+    fit_device : varchar(64)
+    fit_version : varchar(32)
+    fit_seconds : float64                # time to fit (s)
     """
 
     class Epoch(dj.Part):

@@ -94,7 +94,7 @@ def _columns(file: str) -> list[LfpSummary]:
             LfpSummary(
                 series=row["series_path"],
                 n_samples=row["n_samples"],
-                n_channels=row["n_channels"],
+                n_channels=row["n_lfp_channels"],
                 channel_ids=[int(i) for i in ids],
             )
         )

@@ -101,7 +101,7 @@ def _evaluation(spec, split, model: Model, seed, fold, finals) -> str:
         "eval_fold": fold,
         **training.ModelParamSet.register(_name(model), model.values),
         "eval_model": model.name[:64],
-        "seed": seed,
+        "eval_seed": seed,
         "scheme": spec.data.labels,
         **analysis.EvalParamSet.register(None, spec.analyses.evaluation),
     }
@@ -164,7 +164,7 @@ def _probe(
         eval_fold=alone["fold"],
         eval_split=split,
         eval_model=model.name[:64],
-        seed=finals[0]["seed"],
+        eval_seed=finals[0]["seed"],
         target=target,
         scheme=spec.data.labels,
         **embed,
