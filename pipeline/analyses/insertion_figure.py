@@ -244,6 +244,8 @@ def _band_panel(ax: Axes, spectra: Spectra, places: np.ndarray, params: SpectraP
     bands = {name: band_power(spectra, params.bands[name]) for name in ("theta", "ripple")}
     depth_bands(ax, bands, places)
     _title(ax, "band power")
+    if not ax.get_legend_handles_labels()[0]:
+        return
     ax.legend(
         loc="lower left", bbox_to_anchor=(0, 1.003), ncols=2, fontsize=7, borderpad=0,
         borderaxespad=0.4, handlelength=1.1, columnspacing=0.8, handletextpad=0.4,

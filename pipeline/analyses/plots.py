@@ -64,8 +64,10 @@ def score_forest(
     """
     for place, row in enumerate(table.to_dict("records")):
         _forest_line(ax, place, row, list((folds or {}).get(place, ())), published)
+        ax.plot(_number(row.get("chance")), place, "|", color=INK, mew=1.6,
+                ms=9 if names_above else 13)  # fmt: skip
         if names_above:
-            ax.annotate(names[place], (0, place), (0, 7), ("axes fraction", "data"),
+            ax.annotate(names[place], (0, place), (0, 7.5), ("axes fraction", "data"),
                         "offset points", fontsize=8, color=INK)  # fmt: skip
     if zero:
         ax.axvline(0, color=MUTED, lw=0.7, zorder=0)
@@ -79,17 +81,16 @@ def score_forest(
 def _forest_line(
     ax: Axes, place: int, row: Mapping[Any, Any], folds: list[float], published: bool
 ) -> None:
-    value, chance = _number(row.get("value")), _number(row.get("chance"))
+    value = _number(row.get("value"))
     low, high = _number(row.get("low")), _number(row.get("high"))
     ax.axhline(place, color=HAIRLINE, lw=0.6, zorder=0)
     if np.isfinite([low, high]).all():
         ax.plot([low, high], [place, place], color=ACCENT, lw=2.6, alpha=0.45,
                 solid_capstyle="round")  # fmt: skip
     ax.plot(folds, [place + 0.24] * len(folds), "o", ms=2.6, mfc="none", mec=MUTED, mew=0.6)
-    ax.plot(chance, place, "|", ms=13, mew=1.6, color=INK)
     if published:
         ax.plot(_number(row.get("published")), place, "D", ms=4.5, mfc="white", mec=WARM)
-    ax.plot(value, place, "o", ms=6, color=ACCENT, mec="white", mew=0.8)
+    ax.plot(value, place, "o", ms=6, color=ACCENT, mec="white", mew=0.8, zorder=3)
     ax.annotate(_caption(value, row.get("n")), (1, place), (6, 0), ("axes fraction", "data"),
                 "offset points", va="center", fontsize=7.5, color=INK)  # fmt: skip
 

@@ -272,3 +272,24 @@ def test_half_known_depths_are_drawn_apart():
     report = render_locate(half, {})
     assert "3 channels without a depth in the file" in report.notes[0]
     assert set(report.runs["shank"]) == {"", "no depth"}
+
+
+def _silent(one):
+    one.power[:] = np.nan
+
+
+def _all_bad(one):
+    one.channels["bad"] = True
+
+
+def _unpredicted(one):
+    one.channels["region_pred"], one.channels["confidence"] = None, np.nan
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("spoil", [_silent, _all_bad, _unpredicted])
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_a_probe_with_next_to_nothing_is_still_drawn(spoil, n):
+    one = insertion(n)
+    spoil(one)
+    assert render_locate(one, {}, dpi=30).png.startswith(b"\x89PNG")
