@@ -99,10 +99,15 @@ def refuse_synthetic(chosen: Chosen, recorded: Recorded, allow: bool) -> None:
         )
 
 
+def registered_models() -> list[dict[str, Any]]:
+    """Every named model with its card, by name."""
+    return training.RegisteredModel().to_dicts(order_by="registered_model")
+
+
 def choose_model(recorded: Recorded, *, allow_synthetic: bool) -> tuple[Chosen | None, list[str]]:
     """The registered model that fits best, and for each other one why it was passed over."""
     fitting, passed = [], []
-    for row in training.RegisteredModel.to_dicts(order_by="registered_model"):
+    for row in registered_models():
         name, card = row["registered_model"], row["card"]
         against = why_not(card, recorded, allow_synthetic=allow_synthetic)
         if against:
@@ -179,7 +184,7 @@ def _by_digest(name: str) -> tuple[str, dict[str, Any]]:
     digests = list(found.to_arrays("training")) if hexadecimal else []
     if len(digests) == 1:
         return str(digests[0]), make_card(str(digests[0]))
-    known = sorted(training.RegisteredModel.to_arrays("registered_model"))
+    known = [row["registered_model"] for row in registered_models()]
     there = f"there are {known}" if known else "none is registered yet"
     raise LocateError(
         f'no model {name!r}; {there}. A study registers its model with `register = "NAME"` '

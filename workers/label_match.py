@@ -13,7 +13,7 @@ NEAR_UM = 1.0
 
 def find_session(text: str) -> str:
     """The key of a session, from the key or from its id as written in the file."""
-    exact = (session.Session & {"session": safe_name(text)}).to_arrays("session")
+    exact = (session.Session & [{"session": name} for name in _keys(text)]).to_arrays("session")
     if len(exact):
         return str(exact[0])
     rows = session.Session.proj("session_id").to_dicts(order_by="session")
@@ -40,16 +40,16 @@ def match_channels(
     rows = (recording.Channel & {"session": name}).to_dicts(order_by="probe, channel")
     probes = {row["probe"] for row in rows}
     if probe is not None:
-        if safe_name(probe) not in probes:
+        if not _keys(probe) & probes:
             raise LabelError(f"{name} has no probe {probe!r}; it has {sorted(probes)}")
-        rows = [row for row in rows if row["probe"] == safe_name(probe)]
+        rows = [row for row in rows if row["probe"] in _keys(probe)]
     sites = [one for one in given if one.channel is None]
     if sites:
         return _match_sites(name, sites, rows)
     found, missing = [], []
     for one in given:
         same = [row for row in rows if row["channel"] == one.channel]
-        same = [row for row in same if one.probe is None or safe_name(one.probe) == row["probe"]]
+        same = [row for row in same if one.probe is None or row["probe"] in _keys(one.probe)]
         if len(same) > 1:
             raise LabelError(
                 f"channel {one.channel} is on {sorted(row['probe'] for row in same)}: add a column "
@@ -98,3 +98,8 @@ def _at(rows: list[dict[str, Any]], one: Given) -> dict[str, Any] | None:
     if one.lateral is not None and len(near) > 1:
         near = [row for row in near if abs(row["rel_x"] - one.lateral) <= NEAR_UM]
     return near[0] if len(near) == 1 else None
+
+
+def _keys(text: str) -> set[str]:
+    """What a name may be in the tables: itself, or made safe."""
+    return {text, safe_name(text)}

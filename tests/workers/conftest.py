@@ -1,0 +1,47 @@
+"""Three synthetic mice, a study of them, and a fourth that no model has heard; once per run."""
+
+import pytest
+
+STUDY = {
+    "study": {"name": "locate_small", "register": "small"},
+    "data": {"recordings": ["lab/**/*.nwb"], "labels": "lfp2vec5"},
+    "lfp": {"lowpass_hz": 100.0, "target_rate_hz": 250.0},
+    "windows": {"length_s": 2.0},
+    "split": {"by": "subject", "folds": "leave-one-out", "validation": 0},
+    "model": [
+        {"name": "position", "family": "position_only"},
+        {"name": "band power", "family": "band_power", "params": {"balanced": True}},
+    ],
+    "analyses": {"evaluation": {"draws": 50}},
+}
+SMALL = {"layout": "generic", "channels": 8, "duration_s": 12.0}
+
+
+@pytest.fixture(scope="session")
+def mice(tables, tmp_path_factory):
+    """Folder of a study that was run."""
+    from pipeline.synthetic import write_lab
+    from workers.study.run import run_study
+    from workers.study.spec import StudySpec
+
+    folder = tmp_path_factory.mktemp("mice")
+    write_lab(folder / "lab", subjects=3, seed=3, **SMALL)
+    done = run_study(StudySpec.model_validate(STUDY), base=folder)
+    assert not done.failed
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(mice):
+    """Card of the study's registered model."""
+    from workers.register import register_study_model
+
+    return register_study_model("locate_small")
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """A recording of a mouse that no model has heard."""
+    from pipeline.synthetic import write_lab
+
+    return write_lab(tmp_path_factory.mktemp("fresh"), subjects=1, seed=9, **SMALL)[-1]
