@@ -115,14 +115,18 @@ def test_the_distribution_owns_the_three_packages():
         assert set(owners[package]) == {"fieldbase"}
 
 
-def test_every_package_folder_is_in_the_distribution():
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    folders = {
-        ".".join(path.parent.relative_to(ROOT).parts)
-        for package in ("pipeline", "schemas", "workers")
-        for path in (ROOT / package).rglob("__init__.py")
-    }
-    assert folders == set(listed)
+def test_every_tracked_file_of_the_packages_is_in_the_distribution():
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setuptools["packages"]["find"]["include"] == ["pipeline*", "schemas*", "workers*"]
+    for package in ("pipeline", "schemas", "workers"):
+        files = tracked(package)
+        data = {
+            path for glob in setuptools["package-data"].get(package, ())
+            for path in (ROOT / package).glob(glob)
+        }  # fmt: skip
+        for path in files:
+            assert (path.parent / "__init__.py").is_file() or path in data, path
+            assert path.suffix == ".py" or path in data, f"{path} would not be installed"
 
 
 def test_imports_go_one_way():
