@@ -155,15 +155,18 @@ def depth_bands(
     ax: Axes,
     bands: Mapping[str, Float[np.ndarray, " channel"]],
     places: Float[np.ndarray, " channel"],
+    *,
+    joined: bool = True,
 ) -> Axes:
-    """Power of each band along depth (dB from its median)."""
+    """Power of each band along depth (dB from its median); dots where neighbours are no order."""
     order = np.argsort(places, kind="stable")
     for (name, values), colour in zip(bands.items(), (ACCENT, WARM, INK), strict=False):
         with np.errstate(divide="ignore", invalid="ignore"):
             level = 10 * np.log10(np.where(values > 0, values, np.nan))
         if np.isfinite(level).any():
             level = level - np.nanmedian(level)
-            ax.plot(level[order], places[order], color=colour, lw=1.1, label=name)
+            style = {"lw": 1.1} if joined else {"lw": 0, "marker": "o", "ms": 2.6}
+            ax.plot(level[order], places[order], color=colour, label=name, **style)
     ax.axvline(0, color=HAIRLINE, lw=0.7, zorder=0)
     ax.set_xlabel("power (dB)")
     return ax

@@ -40,6 +40,7 @@ _SHARE = {
 }
 _NARROW_SHARE = {**_SHARE, "power": 1.5}
 _PATH, _LONG = re.compile(rb' d="[^"]*"'), re.compile(rb"(\.\d\d)\d+")
+RIPPLE_HZ = SpectraParams().ripple[1]
 REVERSAL = {"color": INK, "lw": 0.8, "ls": (0, (4, 2))}
 _GAP_IN, _LEFT_IN, _RIGHT_IN, _TOP_IN, _AXIS_IN = 0.12, 0.62, 0.14, 0.62, 0.46
 
@@ -157,6 +158,8 @@ def drawing_notes(insertion: InsertionReport) -> list[str]:
     unread = ~np.isfinite(insertion.power).any(axis=1)
     if unread.any():
         notes.append(f"{counted(unread.sum(), 'channel')} without a usable window: no spectrum.")
+    if insertion.freqs[-1] < RIPPLE_HZ:
+        notes.append(f"No ripple power: the spectrum ends at {insertion.freqs[-1]:g} Hz.")
     if "evidence" in channels and has_labels(channels, "region_file"):
         labelled = channels.loc[channels["region_file"].notna(), "evidence"].fillna("unknown")
         counts = ", ".join(f"{k} {v}" for k, v in labelled.value_counts().items())
@@ -227,7 +230,7 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
             depth_regions(ax, channels["region_file"].tolist(), places, colours)
             _title(ax, "file label", _evidence(channels))
         elif name == "bands":
-            _band_panel(ax, spectra, places, params)
+            _band_panel(ax, spectra, places, params, joined="no depth" not in axis_name)
         elif name == "phase":
             sure = None if insertion.coherence is None else insertion.coherence[group.rows]
             depth_phase(ax, insertion.phase[group.rows], sure, places)
@@ -240,9 +243,11 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
         mark_bad(first, channels["bad"].tolist(), places)
 
 
-def _band_panel(ax: Axes, spectra: Spectra, places: np.ndarray, params: SpectraParams) -> None:
+def _band_panel(
+    ax: Axes, spectra: Spectra, places: np.ndarray, params: SpectraParams, *, joined: bool
+) -> None:
     bands = {name: band_power(spectra, params.bands[name]) for name in ("theta", "ripple")}
-    depth_bands(ax, bands, places)
+    depth_bands(ax, bands, places, joined=joined)
     _title(ax, "band power")
     if not ax.get_legend_handles_labels()[0]:
         return

@@ -69,8 +69,7 @@ class PhaseProfile:
     phase, coherence
         Per channel (rad, -pi to pi) and (0 to 1).
     reversals
-        ``shank`` (number), ``depth_um`` (NaN where unknown), ``below``, ``above`` (rows either
-        side), ``change_deg``.
+        ``shank`` (number), ``depth_um``, ``below``, ``above`` (rows either side), ``change_deg``.
     """
 
     theta_hz: float
@@ -155,10 +154,15 @@ def find_reversals(
     channels: pd.DataFrame,
     params: SpectraParams,
 ) -> pd.DataFrame:
-    """Places along each shank where the phase turns over (see `PhaseProfile.reversals`)."""
+    """Places along each shank where the phase turns over (see `PhaseProfile.reversals`).
+
+    A shank with a channel of unknown depth has none: the order in a file is not anatomy.
+    """
     depth = pd.to_numeric(channels.get("depth_um", pd.Series(np.nan, channels.index))).to_numpy()
     found = []
     for shank, rows in enumerate(shank_order(channels)):
+        if np.isnan(depth[rows]).any():
+            continue
         rows = rows[np.nan_to_num(coherence[rows]) >= params.min_coherence]
         sign = np.cos(phase[rows]) > 0
         edges = np.flatnonzero(np.diff(sign)) + 1

@@ -110,15 +110,13 @@ def test_in_phase_theta_and_plain_noise_have_no_reversal():
     assert profile.reversals.empty
 
 
-def test_shanks_are_read_apart_and_unknown_depth_is_said():
+def test_shanks_are_read_apart_and_the_order_in_a_file_is_not_taken_for_depth():
     lfp = theta_lfp(flip_at=8)
-    channels = pd.DataFrame({"shank": [0] * 8 + [1] * 8, "depth_um": np.nan})
+    channels = pd.DataFrame({"shank": [0] * 8 + [1] * 8, "depth_um": np.arange(16) * 20.0})
     profile = phase_profile(lfp, RATE, all_valid(lfp), channels, PARAMS)
     assert profile.reversals.empty
-    channels["shank"] = 0
-    reversals = phase_profile(lfp, RATE, all_valid(lfp), channels, PARAMS).reversals
-    assert reversals["depth_um"].isna().all()
-    assert reversals["above"].tolist() == [8]
+    channels = pd.DataFrame({"shank": 0, "depth_um": np.full(16, np.nan)})
+    assert phase_profile(lfp, RATE, all_valid(lfp), channels, PARAMS).reversals.empty
 
 
 def test_without_a_valid_window_there_is_no_profile():
