@@ -9,6 +9,7 @@ import pandas as pd
 from . import _roots, recording
 
 CHUNK_NOTE = "{n} of {total} rows hold NaN or infinity and are left out"
+WHO = ("source", "subject", "session")
 
 
 def summarise(path: Path, mapping: dict[str, Any] | None):
@@ -27,8 +28,9 @@ def summarise(path: Path, mapping: dict[str, Any] | None):
             {
                 "n_vectors": len(rows),
                 "n_features": table.features.shape[1],
-                "feature_session": session[:255],
-                "feature_subject": subject[:255],
+                "feature_source": source,
+                "feature_subject": subject,
+                "feature_session": session,
             }
         )
     return summaries, shapes
@@ -39,8 +41,9 @@ def cut_features(asked: dict[str, Any]) -> dict[str, Any]:
     series = asked["features"]
     path = _roots.resolve(series["file"]["root"], series["file"]["path"])
     table = _read(Path(path), series["file"]["mapping"])
-    mine = (table.rows["session"].astype(str) == series["feature_session"]).to_numpy()
-    mine &= (table.rows["subject"].astype(str) == series["feature_subject"]).to_numpy()
+    named = _named(table.rows)
+    asked_for = [series[f"feature_{column}"] for column in WHO]
+    mine = (named == asked_for).all(axis=1).to_numpy()
     rows, vectors = table.rows[mine].reset_index(drop=True), table.features[mine]
     sites = _sites(rows)
     where = rows.apply(lambda row: sites[_place(row)], axis=1).to_numpy()
@@ -87,11 +90,15 @@ def _read(path: Path, mapping: dict[str, Any] | None):
 
 
 def _sessions(rows: pd.DataFrame):
-    filled = rows.assign(
-        source=rows["source"].fillna("elsewhere"), subject=rows["subject"].fillna("unnamed")
-    )
-    for names, group in filled.groupby(["source", "subject", "session"], sort=True):
-        yield tuple(str(name) for name in names), group
+    named = _named(rows)
+    for names, group in rows.groupby([named[column] for column in WHO], sort=True):
+        yield names, group
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Who was recorded, in words, for every row: the columns in `WHO`."""
+    filled = rows[list(WHO)].fillna({"source": "elsewhere", "subject": "unnamed"})
+    return filled.astype(str).apply(lambda column: column.str[:255])
 
 
 def _sites(rows: pd.DataFrame) -> dict[tuple[str, str], int]:

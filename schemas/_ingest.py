@@ -87,6 +87,8 @@ def _store_summary(
 
 def _store_session(file, summary: FileSummary) -> tuple[dict[str, str], list[dict]]:
     named = file["source_hint"] or summary.lab or summary.institution or summary.layout
+    if summary.layout == "features" and summary.lab != "elsewhere":
+        named = summary.lab  # one file may hold several laboratories
     source = safe_name(named)
     subject_id = summary.subject.subject_id or "unnamed"
     session_id = summary.session_id or summary.identifier or Path(file["path"]).stem

@@ -202,8 +202,9 @@ class FeatureSeries(Guarded, dj.Manual):
     ---
     n_vectors : int64
     n_features : int32
-    feature_session : varchar(255)       # session as written in the file
+    feature_source : varchar(255)        # laboratory as written in the file
     feature_subject : varchar(255)       # subject as written in the file
+    feature_session : varchar(255)       # session as written in the file
     """
 
 

@@ -48,6 +48,7 @@ def run_study(
     members = plan.request_windows(spec, files)
     outcome.notes += members.notes
     _populate(windows.Windows, [{"windows": name} for name in members.windows], outcome, say)
+    _leave_out_failed(members, outcome)
     if spec.split is None or not spec.model:
         return outcome
     split = plan.request_dataset(spec, members)
@@ -60,7 +61,8 @@ def run_study(
     _populate(anatomy.ChannelLabel, [{**ls, **scheme} for ls in label_sets], outcome, say)
     _populate(dataset.Split, [{"split": split}], outcome, say)
     if not len(dataset.Split & {"split": split}):
-        raise StudyError(f"the data could not be split: {outcome.failed['Split'][0][1]}")
+        why = outcome.failed.get("Split", [({}, "its windows are not all there")])[0][1]
+        raise StudyError(f"the data could not be split: {why}")
     models.request_trainings(spec, split)
     options = {"device": device, "on_epoch": on_epoch}
     for _ in range(max(len(model.stages) for model in spec.model)):
@@ -74,6 +76,19 @@ def run_study(
     ):  # fmt: skip
         _wanted(spec, table, table.tasks.key, outcome, say, {"device": device})
     return outcome
+
+
+def _leave_out_failed(members: plan.Members, outcome: Outcome) -> None:
+    """A recording whose windows could not be cut costs itself, not the study."""
+    asked = [{"windows": name} for name in members.windows]
+    usable = set((windows.Windows & asked & "n_windows > 0").to_arrays("windows"))
+    told = {key["windows"]: text for key, text in outcome.failed.get("Windows", ())}
+    for name in set(members.windows) - usable:
+        session = (windows.WindowsTask & {"windows": name}).fetch1("session")
+        outcome.notes.append(f"{session}: {told.get(name, 'no window fits')}; left out")
+        del members.windows[name]
+    if not members.windows:
+        raise StudyError("no recording has windows:\n  " + "\n  ".join(outcome.notes))
 
 
 def _wanted(spec, table, key: str, outcome: Outcome, say: Say, options: dict[str, Any]) -> None:
