@@ -6,6 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from schemas._registered import training_members
+from workers.choose import find_model
 from workers.label_files import LabelError, read_labels
 from workers.label_match import find_session, match_channels
 from workers.labels import ingest_labels
@@ -82,15 +84,15 @@ def test_windows_and_channels_are_scored_as_in_an_evaluation(added):
 
 def test_a_score_says_what_the_training_had_of_the_session(added, mice, model, tables, tmp_path):
     assert set(added[0].scores["heard"]) == {"nothing"}
-    trained = (tables.training.RegisteredModel & {"registered_model": "small"}).fetch1("training")
-    from schemas._registered import training_members
-
-    heard = training_members(trained)[0]["session"]
+    heard = training_members(find_model("small").training)[0]["session"]
+    files = tables.recording.IngestionSession * tables.session.NwbFile & {"session": heard}
+    path = next((mice / "lab").rglob(files.fetch1("path").split("/")[-1]))
+    locate(str(path), model="small", out=tmp_path)
     rows = (tables.recording.Channel & {"session": heard}).to_dicts()
     path = tmp_path / "again.csv"
     path.write_text("id,location\n" + "\n".join(f"{row['channel']},CA1" for row in rows))
     found = ingest_labels(path, heard, evidence="histology")
-    assert set(found.scores["heard"]) == {"nothing", "session"}  # one fold held it out, two did not
+    assert set(found.scores["heard"]) == {"nothing", "session"}  # the study's answers were held out
 
 
 def test_the_same_labels_twice_are_one_row(added, located, tables):
