@@ -167,4 +167,6 @@ class EmbedParams(Params):
     at: Literal["default", "hidden", "head"] = "default"
     layer: int = Field(-1, description="0 is the first layer, -1 the last")
     pooling: Literal["mean", "max"] = "mean"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "int8"] = Field(
+        "fp32", description="int8 for CPUs without bf16; coarser, lfp2vec only"
+    )

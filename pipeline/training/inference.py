@@ -1,6 +1,7 @@
 """Reading a trained model out over all windows of a set."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,8 +106,7 @@ def _collect(
     model.to(device).eval()
     rows = rows_of([windowset], grain=MODELS[model.params.family].grain)
     outputs, windows, channels = [], [], []
-    for batch in _batches(model, windowset, rows, batch_size):
-        found = _halving(batch, read, device, precision)
+    for batch, found in _read(model, windowset, rows, read, batch_size, device, precision):
         tokens = found.shape[1]
         keep = batch.channel_valid if per_channel else torch.ones(len(batch), tokens, dtype=bool)
         channel = batch.channel if per_channel else torch.full((len(batch), tokens), -1)
@@ -122,16 +122,40 @@ def _collect(
     return np.concatenate(outputs), index[0], index[1]
 
 
-def _batches(
-    model: FoundationModel, windowset: WindowSet, rows: Rows, batch_size: int
-) -> Iterator[Batch]:
-    return iterate_batches(
+def _read(
+    model: FoundationModel,
+    windowset: WindowSet,
+    rows: Rows,
+    read: Callable[[Batch], Tensor],
+    batch_size: int,
+    device: str,
+    precision: str,
+) -> Iterator[tuple[Batch, Tensor]]:
+    batches = iterate_batches(
         [windowset],
         rows,
         context=model.context,
         batch_size=batch_size,
         needs=MODELS[model.params.family].needs,
     )
+    with frozen(model, precision):
+        for batch in batches:
+            yield batch, _halving(batch, read, device, precision)
+
+
+def frozen(model: FoundationModel, precision: str) -> AbstractContextManager:
+    """A family's own inference path, where it has one.
+
+    Raises
+    ------
+    ValueError
+        If int8 is asked of a family without one.
+    """
+    if hasattr(model, "frozen"):
+        return model.frozen(precision)
+    if precision == "int8":
+        raise ValueError(f"{model.params.family} has no int8 path; ask for fp32 or bf16")
+    return nullcontext()
 
 
 def _halving(

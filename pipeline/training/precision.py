@@ -8,8 +8,8 @@ import torch
 
 
 def autocast(device: str, precision: str) -> AbstractContextManager:
-    """bf16 autocast when asked for; nothing for fp32."""
-    if precision == "fp32":
+    """bf16 autocast when asked for; nothing for fp32 (nor for int8, a matter of the model)."""
+    if precision != "bf16":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
@@ -19,6 +19,11 @@ def fast_bf16(device: str) -> bool:
     if torch.device(device).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def fast_int8(device: str) -> bool:
+    """Whether the CPU multiplies int8 matrices in hardware."""
+    return torch.device(device).type == "cpu" and torch.cpu._is_vnni_supported()
 
 
 @contextmanager

@@ -137,3 +137,24 @@ def test_masks_follow_the_generator_only():
         losses = [float(model.loss(batch, generator(s))["total"]) for s in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
     assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-10), ("bf16", 1e-3), ("int8", 1e-3)]
+)
+def test_the_frozen_network_gives_the_hidden_states_of_transformers(precision, tolerance):
+    model = tiny().eval()
+    with torch.no_grad():
+        torch.nn.init.normal_(
+            model.network.wav2vec2.feature_extractor.conv_layers[0].layer_norm.bias
+        )
+    audio = 0.3 + torch.randn(3, 12_000, generator=generator())
+    with torch.inference_mode():
+        for layers in (1, None):
+            expected = model.hidden(audio, layers=layers).mean(1)
+            with model.frozen(precision):
+                found = model.hidden(audio, layers=layers).mean(1)
+                alone = model.hidden(audio[1:2], layers=layers).mean(1)
+            assert 1 - torch.cosine_similarity(found.double(), expected.double()).min() < tolerance
+            assert torch.allclose(found[1], alone[0], atol=1e-5 if precision != "bf16" else 1e-2)
+    assert torch.equal(model.hidden(audio).mean(1), expected)
