@@ -216,12 +216,19 @@ def condition_of(windowset: WindowSet):
     """How a window set was recorded and filtered."""
     from pipeline.analyses.domain import Recording
 
+    from ._registered import probe_kinds
+
     task = (windows.WindowsTask & {"windows": windowset.windows}).fetch1()
     about = (session.Session * session.Subject.proj("species") & task).fetch1()
     chain = windows.LfpParamSet.get(task)
     band = None
     if chain.highpass_hz is not None and chain.lowpass_hz is not None:
         band = (chain.highpass_hz, chain.lowpass_hz)
+    series = (windows.WindowsLfp & {"windows": windowset.windows}).to_dicts()
     return Recording(
-        rate=windowset.rate, band=band, reference=chain.reference, species=about["species"]
+        rate=windowset.rate,
+        band=band,
+        reference=chain.reference,
+        probe=", ".join(probe_kinds(series)) or None,
+        species=about["species"],
     )

@@ -186,8 +186,7 @@ def _gather(source, file, recorded, chosen, names, predictions, labels, notes) -
         marks.append(MODEL_WATERMARK)
     if recorded.synthetic:
         marks.append(RECORDING_WATERMARK)
-    if not probes:
-        notes.append("Every window of every channel was rejected: nothing to draw or answer.")
+    notes = [*notes, *(text for name in names for text in _nothing_left(name))]
     return Located(
         source=source,
         nwb_file=file["nwb_file"],
@@ -202,6 +201,19 @@ def _gather(source, file, recorded, chosen, names, predictions, labels, notes) -
         watermark=", ".join(marks),
         command=None if chosen is not None else training_command(recorded),
     )
+
+
+def _nothing_left(name: str) -> list[str]:
+    """Why windows give nothing to draw or answer, in words; empty where they do."""
+    key = {"windows": name}
+    row = (windows.Windows & key).proj("n_windows", "n_kept", "window_notes").fetch1()
+    if row["n_kept"]:
+        return []
+    path = (windows.WindowsLfp * recording.LfpSeries & key).fetch1("series_path")
+    counts = (windows.Windows.Rejected & key).to_dicts(order_by="n_rejected desc")
+    why = [f"{one['n_rejected']} {one['reason'].replace('_', ' ')}" for one in counts]
+    told = "; ".join([*row["window_notes"], *([", ".join(why)] if why else [])])
+    return [f"{path}: none of {row['n_windows']} windows is usable ({told}): nothing is answered."]
 
 
 def _warnings(recorded: Recorded, chosen: Chosen | None, predictions) -> list[str]:

@@ -121,6 +121,9 @@ class Located:
         for row in frame.itertuples(index=False):
             table.add_row(*[_cell(value) for value in row])
         console.print(table)
+        for probe, runs in zip(self.probes, self.runs, strict=True):
+            for text in _describe_runs(probe.probe, runs):
+                console.print(text, markup=False)
         if self.units is not None and len(self.units):
             counts = self.units["region"].value_counts()
             told = ", ".join(f"{region} {n}" for region, n in counts.items())
@@ -210,6 +213,17 @@ def _complete(probe: InsertionReport) -> InsertionReport:
 
     peak = None if probe.theta_hz is None else round(probe.theta_hz, 2)
     return replace(probe, channels=channels, notes=tuple(notes), theta_hz=peak)
+
+
+def _describe_runs(probe: str, runs: pd.DataFrame) -> list[str]:
+    """Regions of a probe from the surface to the tip, one line each."""
+    lines = []
+    for run in runs.itertuples():
+        place = " ".join(part for part in (probe, run.shank) if part)
+        depth = "" if math.isnan(run.from_um) else f" {run.to_um:.0f} to {run.from_um:.0f} µm,"
+        sure = "" if math.isnan(run.confidence) else f", median confidence {run.confidence:.2f}"
+        lines.append(f"{place}:{depth} {run.region} ({run.n_channels} channels{sure})")
+    return lines
 
 
 def _records(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:

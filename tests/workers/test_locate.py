@@ -11,6 +11,7 @@ from rich.console import Console
 
 import workers.choose
 from pipeline.synthetic import write_lab
+from schemas._registered import name_probe
 from workers.choose import LocateError, Recorded, choose_model, find_model, why_not
 from workers.locate import MODEL_WATERMARK, RECORDING_WATERMARK, locate
 from workers.register import register_study_model
@@ -163,6 +164,9 @@ def test_the_printed_table_carries_the_watermark(located):
     text = console.file.getvalue()
     assert text.startswith(f"*** {RECORDING_WATERMARK} ***")
     assert str(found.csv) in text
+    assert all(
+        f"{run.region} ({run.n_channels} channels" in text for run in found.runs[0].itertuples()
+    )
     assert found.to_json()["watermark"] == RECORDING_WATERMARK
 
 
@@ -239,6 +243,29 @@ def test_what_speaks_against_a_model_is_named(change, word):
     assert why_not(CARD, MOUSE, allow_synthetic=False) == []
     (reason,) = why_not({**CARD, **change}, MOUSE, allow_synthetic=False)
     assert word in reason
+
+
+@pytest.mark.parametrize(
+    ("text", "heights", "kind"),
+    [
+        ("Neuropixels 1.0", [0.0, 20.0], "Neuropixels"),
+        ("probeA imec 3a", [], "Neuropixels"),
+        ("", [20.0 * i for i in range(384)], "Neuropixels"),
+        ("sEEG lead", [], "depth electrodes"),
+        ("64-contact ECoG grid", [], "subdural electrodes"),
+        ("", [0.0, 100.0, 200.0, 300.0], "linear probe"),
+        ("", [None, None, None, None], None),
+        ("as described", [0.0, 0.0], None),
+    ],
+)
+def test_the_kind_of_probe_is_read_from_text_or_sites(text, heights, kind):
+    assert name_probe(text, heights) == kind
+
+
+def test_the_kind_of_probe_is_part_of_the_training_domain(mice, model, tables):
+    trained = tables.training.Training & {"training": find_model("small").training}
+    kinds = {recording["probe"] for recording in trained.fetch1("domain")["recordings"]}
+    assert kinds == set(model["probes"]) and len(kinds) == 1
 
 
 def test_of_several_models_the_best_fitting_is_taken(monkeypatch):
