@@ -91,8 +91,7 @@ def _read(path: Path, mapping: dict[str, Any] | None):
 
 def _sessions(rows: pd.DataFrame):
     named = _named(rows)
-    for names, group in rows.groupby([named[column] for column in WHO], sort=True):
-        yield names, group
+    yield from rows.groupby([named[column] for column in WHO], sort=True)
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:

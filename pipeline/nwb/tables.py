@@ -119,7 +119,8 @@ class Table:
     @property
     def ids(self) -> list[int]:
         """The id column; row numbers where it is missing or repeats itself."""
-        ids = self.group["id"][()].tolist() if "id" in self else []
+        numeric = "id" in self and self.group["id"].dtype.kind in "iuf"
+        ids = self.group["id"][()].tolist() if numeric else []
         if len(ids) != len(self) or len(set(ids)) != len(ids):
             if ids:
                 self.warnings.append(f"{self.name}: ids repeat; rows are numbered instead")
@@ -158,8 +159,7 @@ class Table:
         values = self.values(column)
         if values is None or h5py.check_ref_dtype(self.group[column].dtype) is None:
             return None
-        names = [self.group.file[value].name if value else None for value in values]
-        return [name and name.rpartition("/")[2] for name in names]
+        return [_name_of(self.group.file, value) for value in values]
 
     def numbers(self, *columns: str) -> list[float | None]:
         """The first of several numeric columns that is there; Nones if none is."""
@@ -202,3 +202,10 @@ class Table:
             return None
         values = self.group[column][()]
         return [values[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _name_of(file: h5py.File, reference: h5py.Reference) -> str | None:
+    try:
+        return file[reference].name.rpartition("/")[2] if reference else None
+    except (KeyError, ValueError, RuntimeError):  # what it pointed to is gone
+        return None

@@ -265,7 +265,8 @@ def test_the_kind_of_probe_is_read_from_text_or_sites(text, heights, kind):
 def test_the_kind_of_probe_is_part_of_the_training_domain(mice, model, tables):
     trained = tables.training.Training & {"training": find_model("small").training}
     kinds = {recording["probe"] for recording in trained.fetch1("domain")["recordings"]}
-    assert kinds == set(model["probes"]) and len(kinds) == 1
+    assert kinds == set(model["probes"])
+    assert len(kinds) == 1
 
 
 def test_of_several_models_the_best_fitting_is_taken(monkeypatch):
