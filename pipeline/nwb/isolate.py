@@ -152,8 +152,10 @@ def main() -> None:
         if "llocat" in reason and "memory" in reason.lower():
             text = json.dumps({"error": _out_of_memory(asked.source, asked.memory).args})
         else:
-            message = f"{asked.source} cannot be read ({reason})"
-            text = json.dumps({"error": ["read", message, "check the file, or report this"]})
+            broken = type(error) in (OSError, RuntimeError)  # what HDF5 raises, not its subclasses
+            message = f"{asked.source} {'is damaged' if broken else 'cannot be read'} ({reason})"
+            out = "fetch the file again" if broken else "report this with the file's name"
+            text = json.dumps({"error": ["read", message, out]})
     partial = asked.result.with_suffix(".partial")
     partial.write_text(text)
     partial.rename(asked.result)

@@ -206,6 +206,7 @@ class Table:
 
 def _name_of(file: h5py.File, reference: h5py.Reference) -> str | None:
     try:
-        return file[reference].name.rpartition("/")[2] if reference else None
+        name = file[reference].name if reference else None
     except (KeyError, ValueError, RuntimeError):  # what it pointed to is gone
         return None
+    return name and name.rpartition("/")[2]

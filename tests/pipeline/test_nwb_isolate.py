@@ -32,6 +32,8 @@ BAD_READERS = """
         return len(bytearray(3 << 30))
     def fail(source):
         raise RuntimeError("B-tree signature not found")
+    def stumble(source):
+        raise KeyError("a mistake of ours")
     def echo(source):
         print("noise on stdout")
         return {"source": source}
@@ -82,6 +84,19 @@ def test_an_exception_becomes_one_sentence(call):
     with pytest.raises(ReadError, match="B-tree signature not found") as caught:
         call("fail")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "way_out"),
+    [
+        ("fail", "some.nwb is damaged", "fetch the file again"),
+        ("stumble", "some.nwb cannot be read", "report this with the file's name"),
+    ],
+)
+def test_a_damaged_file_and_a_mistake_of_ours_have_different_ways_out(call, name, said, way_out):
+    with pytest.raises(ReadError, match=said) as caught:
+        call(name)
+    assert caught.value.way_out == way_out
 
 
 def test_a_good_file_gives_the_same_summary_as_in_process(tmp_path):

@@ -13,6 +13,7 @@ from pynwb.ecephys import LFP, ElectricalSeries, SpikeEventSeries  # noqa: E402
 
 from pipeline.nwb import ReadError, read_behavior, read_spikes, read_summary  # noqa: E402
 from pipeline.nwb.locations import region_name, unit_in  # noqa: E402
+from pipeline.nwb.tables import _name_of  # noqa: E402
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
 
@@ -80,6 +81,13 @@ def test_an_electrode_table_shorter_than_the_data_gets_invented_ids(generic):
     assert {c.probe for c in summary.channels} == {"probe0"}
     assert summary.probes[0].n_channels == 6
     assert any("6 columns but 4 electrodes" in w for w in summary.warnings)
+
+
+def test_a_reference_to_something_without_a_name_has_none(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        nameless, named = file.create_group(None), file.create_group("deep/probe0")
+        assert _name_of(file, nameless.ref) is None
+        assert _name_of(file, named.ref) == "probe0"
 
 
 def test_no_electrode_table_still_gives_channels(generic):
