@@ -130,6 +130,7 @@ def assign_split(members: pd.DataFrame, params: SplitParams) -> list[Fold]:
     )
     if params.by == "time":
         return _time_folds(members, params)
+    params = _with_full_names(members, params)
     held_out = _held_out(members, params)
     folds = []
     for number, groups in enumerate(held_out):
@@ -149,12 +150,21 @@ def _check_members(members: pd.DataFrame) -> None:
         raise ValueError("the same windows twice: drop the duplicates of column 'windows'")
 
 
+def _with_full_names(members: pd.DataFrame, params: SplitParams) -> SplitParams:
+    """Groups may be asked for by the last part of their name where one group alone has it."""
+    groups = sorted(members[params.by].unique())
+    short = pd.Series(groups, index=[g.rpartition("/")[2] for g in groups])
+    short = short[~short.index.duplicated(keep=False)].to_dict()
+    unknown = [g for g in params.test + params.train if g not in groups and g not in short]
+    if unknown:
+        raise ValueError(f"no {params.by} named {sorted(unknown)}; there are {groups}")
+    test, train = (tuple(short.get(g, g) for g in side) for side in (params.test, params.train))
+    return params.model_copy(update={"test": test, "train": train})
+
+
 def _held_out(members: pd.DataFrame, params: SplitParams) -> list[tuple[str, ...]]:
     groups = sorted(members[params.by].unique())
     if params.folds == "fixed":
-        unknown = sorted(set(params.test + params.train) - set(groups))
-        if unknown:
-            raise ValueError(f"no {params.by} named {unknown}; there are {groups}")
         return [params.test]
     if len(groups) < 2:
         raise ValueError(f"holding out a {params.by} needs two; there is {groups}: use by='time'")

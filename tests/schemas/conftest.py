@@ -47,7 +47,7 @@ def write_laboratory(folder):
     from pipeline.synthetic.session import LabParams
 
     params = LabParams(
-        layout="allen", subjects=3, channels=10, duration_s=12, units=4, bad_channels=1, seed=3
+        layout="allen", subjects=3, channels=10, duration_s=9, units=4, bad_channels=1, seed=3
     )
     return [path for paths in write_sessions(folder, params) for path in paths]
 
@@ -62,7 +62,7 @@ def write_vectors(path):
 
 
 def studies():
-    lfp = {"recordings": ["recordings"], "labels": "lfp2vec5"}
+    lfp = {"recordings": ["recordings"], "labels": "lfp2vec5", "lab": "toy"}
     common = {"windows": {"length_s": 1.0}, "lfp": {"target_rate_hz": 500.0}}
     held_out = {"evaluation": FEW, "probe": {**FEW, "blocks": 2, "gap_s": 1.0}}
     return {
@@ -70,7 +70,7 @@ def studies():
             **common,
             "study": {"name": "subjects"},
             "data": lfp,
-            "split": {"by": "subject", "validation": 0},
+            "split": {"by": "subject", "folds": "k-fold", "k": 2, "validation": 0},
             "model": [
                 {"name": "band power", "family": "band_power"},
                 {"name": "tiny", "family": "lfp2vec", "params": TINY, "stages": CHAIN},
@@ -94,7 +94,7 @@ def studies():
             "data": lfp,
             "split": {
                 "by": "subject", "folds": "fixed", "validation": 0, "pretrain": "all",
-                "test": ["synthetic-Allen-like-lab~c2a7a4d5/900003000"],
+                "test": ["toy/900003000"],
             },
             "model": [{"name": "tiny", "family": "lfp2vec", "params": TINY, "stages": CHAIN}],
             "analyses": held_out,
@@ -104,6 +104,7 @@ def studies():
             "data": {
                 "recordings": ["recordings/*/*[0-9].nwb"], "modalities": ["spikes", "behavior"],
                 "behavior": "running",
+                "lab": "toy",
             },
             "windows": {"length_s": 1.0},
             "bins": {"bin_s": 0.1},
@@ -164,3 +165,47 @@ def ingest(tables, roots, monkeypatch):
         return keys
 
     return run
+
+
+@pytest.fixture(scope="session")
+def summary():
+    """A small file's summary, with fields changed."""
+    from pipeline.nwb import FileSummary
+
+    def make(**changes):
+        return FileSummary.model_validate(SMALL | changes)
+
+    return make
+
+
+SMALL = {
+    "layout": "generic",
+    "nwb_version": "2.6.0",
+    "identifier": "id",
+    "session_id": "one",
+    "session_start": "2020-02-03T04:05:06+02:00",
+    "lab": "bench",
+    "subject": {"subject_id": "rat 1", "species": "Rattus norvegicus"},
+    "probes": [{"probe": "probe A", "device": "silicon", "n_channels": 2}],
+    "channels": [
+        {
+            "probe": "probe A", "channel": i, "rel_x": 0.0, "rel_y": 20.0 * i, "depth_um": 20.0 * i,
+            "location_raw": name, "location": name, "evidence": "target",
+            "label_source": "column location",
+        }
+        for i, name in enumerate(("CA1", "DG"))
+    ],
+    "lfp": [
+        {
+            "series": "acquisition/LFP", "n_samples": 2500, "n_channels": 2,
+            "rate_declared": 1250.0, "rate_measured": 1249.99, "start_s": 0.0, "stop_s": 2.0, "unit": "V", "dtype": "int16",
+            "channel_ids": [0, 1], "digest": "0" * 64,
+        }
+    ],
+    "units": [{"unit": 7, "probe": "probe A", "channel": 1, "n_spikes": 12}],
+    "trials": [
+        {"table": "trials", "trial": 0, "start_s": 0.5, "stop_s": 1.0, "values": {"left": True}}
+    ],
+    "behavior": [{"series": "processing/behavior/speed", "n_samples": 100, "columns": ["speed"]}],
+    "invalid": [{"start_s": 0.1, "stop_s": 0.2, "label": "artefact"}],
+}  # fmt: skip
