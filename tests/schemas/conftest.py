@@ -198,7 +198,8 @@ SMALL = {
     "lfp": [
         {
             "series": "acquisition/LFP", "n_samples": 2500, "n_channels": 2,
-            "rate_declared": 1250.0, "rate_measured": 1249.99, "start_s": 0.0, "stop_s": 2.0, "unit": "V", "dtype": "int16",
+            "rate_declared": 1250.0, "rate_measured": 1249.99, "start_s": 0.0, "stop_s": 2.0,
+            "unit": "V", "dtype": "int16",
             "channel_ids": [0, 1], "digest": "0" * 64,
         }
     ],
