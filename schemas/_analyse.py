@@ -105,6 +105,20 @@ def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.Data
     return table[list(WHERE)]
 
 
+def resampled(rows: pd.DataFrame, minimum: int):
+    """What an interval over these rows resamples: subjects, else sessions, else time blocks.
+
+    ``rows`` has the columns of `WHERE`. The Clusters' ``note`` says what it is if not subjects.
+    """
+    from pipeline.evaluation.intervals import choose_clusters
+    from pipeline.evaluation.scorers import EvalParams, time_blocks
+
+    rows = rows[["subject", "session", "start_s"]].reset_index(drop=True)
+    if np.isfinite(rows["start_s"]).all():
+        rows["time block"] = time_blocks(rows, EvalParams().time_blocks)
+    return choose_clusters(rows, ("subject", "session", "time block"), minimum)
+
+
 def _join_classes(parts):
     from pipeline.evaluation import ClassOutputs
 

@@ -1,4 +1,4 @@
-"""Linear probes and silhouettes of stored embeddings."""
+"""Stored embeddings, and what a linear model reads from them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from . import analysis, embedding, training
-from ._analyse import Scores, score_rows, where
+from ._analyse import Scores, resampled, score_rows, where
 from ._roles import member_windows, role_masks
 
 TRAIN = ("train", "support")
@@ -63,10 +63,10 @@ def _vectors(split: str, rows: list[dict[str, Any]]) -> Vectors:
 
 def _probe_region(folds: list[Vectors], params) -> tuple[dict[str, Any], Scores]:
     """Region on held-out data: fitted on the train role, tested on the test role of each fold."""
-    from pipeline.evaluation import classification_scores, cluster
+    from pipeline.evaluation import classification_scores
     from pipeline.evaluation.probes import fit_predict
 
-    truth, said, subjects = [], [], []
+    truth, said, tested = [], [], []
     for fold in folds:
         labelled = fold.rows["region"].notna().to_numpy()
         train, test = labelled & fold.rows["train"], labelled & fold.rows["test"]
@@ -76,16 +76,17 @@ def _probe_region(folds: list[Vectors], params) -> tuple[dict[str, Any], Scores]
             continue
         said.append(fit_predict(fold.x[train], regions[train], fold.x[test.to_numpy()], params))
         truth.append(regions[test.to_numpy()])
-        subjects.append(fold.rows.loc[test, "subject"].to_numpy())
+        tested.append(fold.rows[test])
     row = {"probe_scheme": "fitted on train windows, tested on held-out windows of each fold"}
     if not truth:
         reason = "no fold has labelled training windows of two regions and labelled test windows"
-        return row, [_undefined("balanced_accuracy", "window", reason)]
-    groups = np.concatenate(subjects)
-    rows = classification_scores(
-        np.concatenate(truth), np.concatenate(said), cluster(groups), interval=params.interval
+        return row, [undefined("balanced_accuracy", "window", reason)]
+    rows = pd.concat(tested, ignore_index=True)
+    groups = resampled(rows, params.minimum_groups)
+    found = classification_scores(
+        np.concatenate(truth), np.concatenate(said), groups, interval=params.interval
     )
-    return row, score_rows(rows, len(set(groups)))
+    return row, score_rows(found, int(rows["subject"].nunique()))
 
 
 def _probe_identity(folds: list[Vectors], target: str, params) -> tuple[dict[str, Any], Scores]:
@@ -99,7 +100,7 @@ def _probe_identity(folds: list[Vectors], target: str, params) -> tuple[dict[str
             mine = fold.rows[role].to_numpy()
             rows = fold.rows[mine]
             if not len(rows):
-                scores.append(_undefined("balanced_accuracy", "pooled", "no windows", role))
+                scores.append(undefined("balanced_accuracy", "pooled", "no windows", role))
                 continue
             result = linear_probe(
                 fold.x[mine], rows[target], rows["session"], timed,
@@ -111,56 +112,8 @@ def _probe_identity(folds: list[Vectors], target: str, params) -> tuple[dict[str
     return {"probe_scheme": f"{timed.blocks} time blocks with a gap of {timed.gap_s:g} s"}, scores
 
 
-def silhouette(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
-    """Exact mean silhouette by region, session or insertion; the row and its scores."""
-    from pipeline.evaluation import silhouettes
-
-    target = asked["task"]["target"]
-    params = analysis.ProbeParamSet.get(asked["task"])
-    scores: Scores = []
-    total = 0
-    for fold in load_vectors(asked):
-        for role in ("train", "test", "all"):
-            rows = fold.rows if role == "all" else fold.rows[fold.rows[role]]
-            rows = rows[rows[target].notna()]
-            n_classes = rows[target].nunique()
-            if n_classes < 2:
-                reason = f"{n_classes} {target} among {len(rows)} windows; a silhouette needs 2"
-                scores.append(_undefined("silhouette", "window", reason, f"{role} role"))
-                continue
-            chosen = rows.index.to_numpy()[_at_most(np.ones(len(rows), bool), params)]
-            rows = fold.rows.loc[chosen]
-            values = silhouettes(fold.x[chosen], {target: rows[target]})[target]
-            total = max(total, len(chosen))
-            scores.append(_mean_silhouette(values, rows["subject"], f"{role} role", params))
-    return {"n_scored": total}, scores
-
-
-def _mean_silhouette(values, subjects, detail: str, params) -> dict[str, Any]:
-    from pipeline.evaluation import cluster
-    from pipeline.evaluation.intervals import resample
-
-    groups = cluster(subjects)
-    columns = np.stack([values, np.ones(len(values))], axis=1)
-    ends = resample(
-        groups, groups.total(columns), lambda sums: sums[:, :1] / sums[:, 1:], params.interval
-    )
-    low, high = (None, None) if isinstance(ends, str) else (float(ends[0][0]), float(ends[1][0]))
-    return {
-        "level": "window",
-        "metric": "silhouette",
-        "detail": detail,
-        "value": float(values.mean()),
-        "chance": 0.0,
-        "n": len(values),
-        "n_groups": int(subjects.nunique()),
-        "low": low,
-        "high": high,
-        "score_reason": ends if isinstance(ends, str) else None,
-    }
-
-
-def _undefined(metric: str, level: str, reason: str, detail: str | None = None) -> dict[str, Any]:
+def undefined(metric: str, level: str, reason: str, detail: str | None = None) -> dict[str, Any]:
+    """A score that has no value, with the reason."""
     return {
         "level": level, "metric": metric, "detail": detail, "value": None, "chance": None,
         "n": 0, "n_groups": None, "low": None, "high": None, "score_reason": reason,

@@ -246,7 +246,7 @@ class Silhouette(_Analysis, dj.Computed):
     tasks, inputs, input_table = SilhouetteTask(), SilhouetteInput(), embedding.Embedding()
 
     def make_compute(self, key, asked, **options):
-        from ._probe import silhouette
+        from ._silhouette import silhouette
 
         return silhouette(asked)
 
