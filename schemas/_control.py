@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from . import analysis
+from . import analysis, prediction
 from ._analyse import Scores, gather, request, score_rows
 from ._infer import load_model
+from ._relabel import balanced_accuracy, relabelled
+from ._roles import member_windows
 
 DRAWS = 200
 
@@ -16,7 +18,8 @@ def control(task: dict[str, Any], **options: Any) -> tuple[dict[str, Any], Score
     kinds = {
         "permuted_labels": _permuted,
         "phase_randomised": _phase_randomised,
-        "relabelled": _relabelled,
+        "relabelled": relabelled,
+        "independent_channels": _independent_channels,
     }
     text, scores = kinds[task["control_kind"]](task, **options)
     return {"control_text": text[:1024]}, scores
@@ -62,7 +65,9 @@ def _phase_randomised(task: dict[str, Any], device: str = "cpu", **_: Any) -> tu
         lfp = np.array(windowset.lfp)
         lfp[test] = phase_randomise_windows(lfp[test], rng)
         found = predict_windows(
-            load_model(row["training"], device), replace(windowset, lfp=lfp), device=device
+            load_model(row["training"], device),
+            replace(windowset, lfp=lfp, valid=windowset.valid & test[:, None]),
+            device=device,
         )
         return found.outputs, found.window, found.channel
 
@@ -73,45 +78,40 @@ def _phase_randomised(task: dict[str, Any], device: str = "cpu", **_: Any) -> tu
     return text, score_rows(rows, int(groups["subject"].nunique()))
 
 
-def _relabelled(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
-    """A linear probe again, with other channels carrying the name of the rarest region."""
-    from pipeline.evaluation.probes import fit_predict
-    from pipeline.evaluation.swaps import swap_control
+def _independent_channels(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
+    """How many different signals each region rests on, over all held-out recordings."""
+    from pipeline.evaluation.copies import (
+        SAME_SIGNAL,
+        Recorded,
+        correlate_channels,
+        independent_channels,
+    )
 
-    from ._probe import load_vectors
-
-    key = _key(task, "linear_probe")
-    asked = request(analysis.LinearProbeTask, analysis.LinearProbeInput, key)
-    params = analysis.ProbeParamSet.get(asked["task"])
-    scores: Scores = []
-    text = "no fold has two regions"
-    for vectors in load_vectors(asked):
-        rows = vectors.rows
-        train, test = rows["train"].to_numpy(), rows["test"].to_numpy()
-        channels = rows.drop_duplicates(["session", "channel"])["region"].value_counts()
-        if len(channels) < 2:
+    asked = request(analysis.EvaluationTask, analysis.EvaluationInput, _key(task, "evaluation"))
+    text = f"channels of a session whose signals correlate at {SAME_SIGNAL:g} or more count once"
+    recorded = {}
+    for member in asked["inputs"]:
+        name = (prediction.PredictionTask & member).fetch1("windows")
+        windowset = member_windows(asked["task"]["eval_split"], name)
+        if name in recorded or windowset.lfp is None:
             continue
-        carrier, pool = channels.index[-1], channels.index[0]
-
-        def score(labels, x=vectors.x, train=train, test=test):
-            known = np.array([label is not None for label in labels])
-            fitted, asked_of = known & train, known & test
-            if len(set(labels[fitted])) < 2 or not asked_of.any():
-                return None
-            said = fit_predict(x[fitted], labels[fitted], x[asked_of], params)
-            return _balanced_accuracy(labels[asked_of], said)
-
-        found = swap_control(
-            rows["region"], rows["session"] + " " + rows["channel"], score,
-            carrier=carrier, pool=pool, max_draws=DRAWS // 4, seed=task["control_seed"],
-        )  # fmt: skip
-        n = int(channels[carrier])
-        text = (
-            f"{n} channels of {pool} called {carrier}, the real {carrier} left out, in "
-            f"{len(found.values)} of {found.possible} possible ways"
+        recorded[name] = Recorded(
+            windowset.session,
+            f"{windowset.source}/{windowset.subject}",
+            windowset.channels["region"].to_numpy(dtype=object),
+            correlate_channels(windowset.lfp, windowset.valid),
         )
-        scores.append(_summary(found.values, found.observed, 1 / len(channels), n, "window"))
-    return text, scores or [_none("balanced_accuracy", text)]
+    found = independent_channels(recorded.values())
+    scores: Scores = []
+    for row in found.to_dict("records"):
+        said = {"level": "channel", "detail": row["region"], "chance": None, "n": row["channels"]}
+        said |= {"n_groups": row["subjects"], "low": None, "high": None}
+        said["score_reason"] = text
+        scores.append({**said, "metric": "independent_channels", "value": row["independent"]})
+        alone = np.isnan(row["largest_r"])
+        value = {"value": None if alone else row["largest_r"]}
+        scores.append({**said, "metric": "largest_correlation", **value})
+    return text, scores or [_none("independent_channels", "no labelled channel with a signal")]
 
 
 def _summary(values, observed, chance, n: int, level: str) -> dict[str, Any]:
@@ -134,14 +134,7 @@ def _summary(values, observed, chance, n: int, level: str) -> dict[str, Any]:
 def _balanced(labels, proba, classes) -> float | None:
     from pipeline.evaluation import most_likely
 
-    return _balanced_accuracy(labels, most_likely(proba, classes))
-
-
-def _balanced_accuracy(labels, said) -> float | None:
-    """Mean recall over the regions among `labels`; None without any."""
-    known = np.array([label is not None for label in labels])
-    recalls = [np.mean(said[labels == name] == name) for name in set(labels[known])]
-    return float(np.mean(recalls)) if recalls else None
+    return balanced_accuracy(labels, most_likely(proba, classes))
 
 
 def _none(metric: str, reason: str) -> dict[str, Any]:

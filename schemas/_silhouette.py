@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pandas as pd
-
 from . import analysis
 from ._analyse import Scores, resampled, score_rows
 from ._probe import Vectors, load_vectors, undefined

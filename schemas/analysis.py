@@ -259,7 +259,7 @@ class ControlTask(Task):
     ---
     -> [nullable] EvaluationTask
     -> [nullable] LinearProbeTask
-    control_kind : varchar(32)           # permuted_labels | phase_randomised | relabelled
+    control_kind : varchar(32)           # permuted_labels | relabelled | independent_channels ...
     control_seed : int32
     """
     key = "control"

@@ -58,7 +58,8 @@ def request_answers(spec: StudySpec, split: str) -> None:
     embeds = bool(spec.analyses.linear_probes or spec.analyses.silhouettes)
     by_name = {model.name: model for model in spec.model}
     for final in final_trainings(spec):
-        for name in windows_of(split, final["fold"], ("test",)):
+        heard = windows_of(split, final["fold"], ("test",))
+        for name in heard if answers(by_name[final["name"]]) else ():
             asked = prediction.PredictionTask.ensure(
                 training=final["training"], windows=name, **post
             )
@@ -73,6 +74,13 @@ def request_answers(spec: StudySpec, split: str) -> None:
             remember(spec.study.name, "embedding_task", asked["embedding"], final["name"])
 
 
+def answers(model: Model) -> bool:
+    """Whether the model says regions or rates; self-supervision alone gives it no classes."""
+    from pipeline.models import MODELS
+
+    return model.stages[-1].objective != "ssl" or MODELS[model.family].output != "classes"
+
+
 def windows_of(split: str, fold: int, roles: tuple[str, ...]) -> list[str]:
     """Windows that play one of `roles` in a fold."""
     parts = dataset.SplitAssignment & {"split": split, "fold": fold}
@@ -85,12 +93,14 @@ def request_analyses(spec: StudySpec, split: str) -> None:
     for model in spec.model:
         for seed in model.seeds:
             mine = [f for f in finals if (f["name"], f["seed"]) == (model.name, seed)]
-            if spec.analyses.evaluate:
-                for fold in [*sorted({f["fold"] for f in mine}), None]:
-                    asked = _evaluation(spec, split, model, seed, fold, mine)
-                    if fold is None:
-                        kinds = ("permuted_labels", "phase_randomised")
-                        _controls(spec, {"evaluation": asked}, kinds, seed)
+            if spec.analyses.evaluate and answers(model):
+                for fold in sorted({f["fold"] for f in mine}):
+                    _evaluation(spec, split, model, seed, fold, mine)
+                beside = {"evaluation": _evaluation(spec, split, model, seed, None, mine)}
+                kinds = {"permuted_labels", "phase_randomised"} & set(spec.analyses.controls)
+                if model is spec.model[0] and spec.data.labels and "lfp" in spec.data.modalities:
+                    kinds |= {"independent_channels"}  # of the data: once is enough
+                _controls(spec, beside, kinds, seed)
             _probes(spec, split, model, seed, mine)
 
 
@@ -126,25 +136,26 @@ def _evaluation(spec, split, model: Model, seed, fold, finals) -> str:
     return asked
 
 
-def _controls(spec: StudySpec, beside: dict[str, str], kinds: tuple[str, ...], seed: int) -> None:
-    """Controls beside an evaluation or a linear probe, of those kinds that the study wants."""
-    for kind in set(spec.analyses.controls) & set(kinds):
+def _controls(spec: StudySpec, beside: dict[str, str], kinds: set[str], seed: int) -> None:
+    """Controls of these kinds beside an evaluation or a linear probe."""
+    for kind in sorted(kinds):
         asked = analysis.ControlTask.ensure(control_kind=kind, control_seed=seed, **beside)
         remember(spec.study.name, "control_task", asked["control"], kind)
 
 
 def _probes(spec: StudySpec, split: str, model: Model, seed: int, finals: list[dict]) -> None:
     """Probes and silhouettes of each training, and the region probe pooled over folds."""
+    swaps = {"relabelled"} & set(spec.analyses.controls)
     for final in finals:
         for target in spec.analyses.linear_probes:
             asked = _probe(spec, analysis.LinearProbeTask, split, model, target, [final])
             if target == "region" and len(finals) == 1:
-                _controls(spec, asked, ("relabelled",), seed)
+                _controls(spec, asked, swaps, seed)
         for target in spec.analyses.silhouettes:
             _probe(spec, analysis.SilhouetteTask, split, model, target, [final])
     if "region" in spec.analyses.linear_probes and len(finals) > 1:
         asked = _probe(spec, analysis.LinearProbeTask, split, model, "region", finals)
-        _controls(spec, asked, ("relabelled",), seed)
+        _controls(spec, asked, swaps, seed)
 
 
 def _probe(
