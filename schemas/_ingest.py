@@ -19,12 +19,19 @@ CHUNK = 2000  # rows per INSERT
 
 
 def read(key: dict[str, Any]) -> dict[str, Any]:
-    """Read the file in a child process: its summary, or why there is none."""
+    """Read the file in a child process: its summary, or why there is none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If this machine does not have the file. That says nothing of the file, so no row is made
+        and another machine, or this one with its roots put right, can read it.
+    """
     file = (session.NwbFile & key).fetch1()
     started = time.monotonic()
     found: dict[str, Any] = {"summary": None, "stage": None, "message": None, "way_out": None}
+    source = _roots.resolve(file["root"], file["path"])
     try:
-        source = _roots.resolve(file["root"], file["path"])
         if file["file_kind"] == "features":
             from ._features import summarise
 
@@ -34,8 +41,6 @@ def read(key: dict[str, Any]) -> dict[str, Any]:
             found["summary"] = [summary.to_json()]
     except ReadError as error:
         found |= {"stage": error.stage, "message": error.message, "way_out": error.way_out}
-    except FileNotFoundError as error:
-        found |= {"stage": "open", "message": str(error), "way_out": "see the message"}
     return found | {"file": file, "seconds": time.monotonic() - started}
 
 

@@ -57,6 +57,22 @@ def register(
     return keys
 
 
+def ingest(keys: list[str]) -> list[dict[str, Any]]:
+    """Read registered files, those again whose reading failed before; what came of each.
+
+    Returns
+    -------
+    list
+        One dictionary a file, in the order of their paths: ``path, status, layout``, counts of
+        what it holds, and ``messages``, its warnings or its error.
+    """
+    asked = [{"nwb_file": key} for key in keys]
+    (recording.Ingestion & asked & {"ingestion_status": "error"}).delete(prompt=False)
+    done = recording.Ingestion.populate(asked, suppress_errors=True)
+    unread = {key["nwb_file"]: message for key, message in done["error_list"]}
+    return _outcome(asked, unread)
+
+
 def describe(
     source: str, *, lab: str | None = None, mapping: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -132,22 +148,24 @@ def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> li
     return rows
 
 
-def outcome(keys: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """What came of reading these files: one dictionary each, with warnings or the error."""
-    found = []
-    for row in (recording.Ingestion * session.NwbFile & keys).to_dicts(order_by="path"):
-        wrong = [f"{row['message']} {row['way_out']}"] if row["message"] else []
-        found.append(
+def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[str, Any]]:
+    found = {row["nwb_file"]: row for row in (recording.Ingestion & asked).to_dicts()}
+    rows = []
+    for file in (session.NwbFile & asked).to_dicts(order_by="path"):
+        row = found.get(file["nwb_file"], {})
+        wrong = [f"{row['message']} {row['way_out']}"] if row.get("message") else []
+        wrong += [unread[file["nwb_file"]]] if file["nwb_file"] in unread else []
+        warnings = row.get("warnings", [])
+        rows.append(
             {
-                "path": row["path"],
-                "status": row["ingestion_status"],
-                "layout": row["layout"],
-                "lfp": row["n_lfp"],
-                "channels": row["n_channels"],
-                "units": row["n_units"],
-                "trials": row["n_trials"],
-                "warnings": len(row["warnings"]),
-                "messages": wrong + row["warnings"],
+                "path": file["path"],
+                "status": row.get("ingestion_status", "error"),
+                "layout": row.get("layout"),
+                **{
+                    name: row.get(f"n_{name}", 0) for name in ("lfp", "channels", "units", "trials")
+                },
+                "warnings": len(warnings),
+                "messages": wrong + warnings,
             }
         )
-    return found
+    return rows

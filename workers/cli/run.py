@@ -55,7 +55,8 @@ def _labels(file: Path, session: str | None, evidence: str | None, json: bool) -
 
 
 def _files(sources, lab, mapping: Path | None, dry_run: bool, json: bool) -> None:
-    from ..ingest import outcome, preview, read_mapping, register
+    from ..ingest import ingest as read
+    from ..ingest import preview, read_mapping, register
 
     columns = read_mapping(mapping) if mapping else None
     if dry_run:
@@ -66,13 +67,9 @@ def _files(sources, lab, mapping: Path | None, dry_run: bool, json: bool) -> Non
             names = ("path", "bytes", "layout", "lfp", "channels", "units", "registered")
             print_rows("", names, [[row[name] for name in names] for row in rows])
         return
-    from schemas import recording
-
     keys = register(sources, base=Path.cwd(), lab=lab, mapping=columns)
-    asked = [{"nwb_file": key} for key in keys]
     say(f"{len(keys)} files")
-    recording.Ingestion.populate(asked, suppress_errors=True)
-    rows = outcome(asked)
+    rows = read(keys)
     if json:
         print_json(rows)
     else:
