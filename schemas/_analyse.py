@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.recording import WindowSet
 
-from . import analysis, prediction
+from . import analysis, dataset, prediction
 from ._names import clip
 from ._roles import member_windows, role_masks
 
@@ -65,12 +65,25 @@ def gather(asked: dict[str, Any], change=None):
         Called with each window set and the stored answer; gives other outputs, window and site
         indices (a control). None takes the stored ones.
     """
-    parts = [_held_out(member, asked["task"]["eval_split"], change) for member in asked["inputs"]]
+    split = asked["task"]["eval_split"]
+    parts = [_held_out(member, split, change) for member in asked["inputs"]]
     kind = {part[0] for part in parts}
     if len(kind) != 1:
         raise LookupError(f"an evaluation needs outputs of one kind, got {sorted(kind)}")
     join = {"classes": _join_classes, "rates": _join_rates}
-    return parts[0][0], *join[parts[0][0]](parts)
+    outputs, targets, groups = join[parts[0][0]](parts)
+    return parts[0][0], outputs, targets, add_lab(groups, split)
+
+
+def add_lab(rows: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The same rows, with their ``lab`` where labs are what the split holds out.
+
+    Intervals then resample labs.
+    """
+    params = dataset.SplitParamSet.get((dataset.SplitTask & {"split": split}).fetch1())
+    if params.by != "lab":
+        return rows
+    return rows.assign(lab=rows["subject"].str.split("/", n=1).str[0])
 
 
 def _held_out(member: dict[str, Any], split: str, change):
@@ -108,15 +121,16 @@ def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.Data
 def resampled(rows: pd.DataFrame, minimum: int):
     """What an interval over these rows resamples: subjects, else sessions, else time blocks.
 
-    ``rows`` has the columns of `WHERE`. The Clusters' ``note`` says what it is if not subjects.
+    ``rows`` has the columns of `WHERE`; where it has ``lab`` too, labs come before all. The
+    Clusters' ``note`` says what it is if not subjects.
     """
     from pipeline.evaluation.intervals import choose_clusters
-    from pipeline.evaluation.scorers import EvalParams, time_blocks
+    from pipeline.evaluation.scorers import RESAMPLED, EvalParams, time_blocks
 
-    rows = rows[["subject", "session", "start_s"]].reset_index(drop=True)
+    rows = rows[[name for name in (*RESAMPLED, "start_s") if name in rows]].reset_index(drop=True)
     if np.isfinite(rows["start_s"]).all():
         rows["time block"] = time_blocks(rows, EvalParams().time_blocks)
-    return choose_clusters(rows, ("subject", "session", "time block"), minimum)
+    return choose_clusters(rows, RESAMPLED, minimum)
 
 
 def _join_classes(parts):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -83,10 +84,9 @@ def _read(path: Path, mapping: dict[str, Any] | None):
         )
     try:
         return read_feature_file(path, FeatureMapping.from_json(mapping))
-    except (ValueError, KeyError) as error:
-        raise ReadError(
-            "features", str(error.args[0]), "correct the file or its mapping"
-        ) from error
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
+        said = str(error.args[0] if isinstance(error, KeyError) else error)
+        raise ReadError("features", said, "correct the file or its mapping") from error
 
 
 def _sessions(rows: pd.DataFrame):

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.recording import WindowSet
+
 from . import analysis, embedding, training
-from ._analyse import Scores, resampled, score_rows, where
+from ._analyse import Scores, add_lab, resampled, score_rows, where
 from ._roles import member_windows, role_masks
 
 TRAIN = ("train", "support")
@@ -17,11 +19,13 @@ TRAIN = ("train", "support")
 class Vectors:
     """Embeddings of one training over all its windows, with who, where, when and in which role.
 
-    ``rows`` has the columns of `WHERE`, and ``train`` and ``test`` (bool).
+    ``rows`` has the columns of `WHERE`, and ``train`` and ``test`` (bool); ``lab`` where labs are
+    held out.
     """
 
     x: np.ndarray
     rows: pd.DataFrame
+    training: str
 
 
 def probe(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
@@ -43,13 +47,14 @@ def load_vectors(asked: dict[str, Any]) -> list[Vectors]:
     grouped: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         grouped.setdefault(row["training"], []).append(row)
-    return [_vectors(split, group) for group in grouped.values()]
+    windowsets = {name: member_windows(split, name) for name in {row["windows"] for row in rows}}
+    return [_vectors(split, group, windowsets) for group in grouped.values()]
 
 
-def _vectors(split: str, rows: list[dict[str, Any]]) -> Vectors:
+def _vectors(split: str, rows: list[dict[str, Any]], windowsets: dict[str, WindowSet]) -> Vectors:
     blocks, frames = [], []
     for row in rows:
-        windowset = member_windows(split, row["windows"])
+        windowset = windowsets[row["windows"]]
         window, site = row["window_index"].load(), row["site_index"].load()
         frame = where(windowset, window, site)
         masks = role_masks(split, row["fold"], windowset)
@@ -58,7 +63,8 @@ def _vectors(split: str, rows: list[dict[str, Any]]) -> Vectors:
         frame["test"] = masks.get("test", empty)[window]
         blocks.append(row["vectors"].load())
         frames.append(frame)
-    return Vectors(np.concatenate(blocks), pd.concat(frames, ignore_index=True))
+    frame = add_lab(pd.concat(frames, ignore_index=True), split)
+    return Vectors(np.concatenate(blocks), frame, rows[0]["training"])
 
 
 def _probe_region(folds: list[Vectors], params) -> tuple[dict[str, Any], Scores]:

@@ -15,6 +15,9 @@ from ..params import Params
 ROLES = ("source", "subject", "session", "probe", "channel", "region", "window", "start_s")
 """What a row is about; every role is a column of the result."""
 
+PLACE = ("source", "subject", "session", "probe", "channel")
+"""The roles that say which channel a row is about."""
+
 
 class FeatureMapping(Params):
     """Which column of a feature file plays which role.
@@ -45,8 +48,11 @@ class FeatureMapping(Params):
 
     @classmethod
     def from_toml(cls, path: Path | str) -> "FeatureMapping":
-        """The mapping in a TOML file, at its top or in its table ``[mapping]``."""
-        table = tomllib.loads(Path(path).read_text())
+        """The mapping in a TOML file: at its top, in ``[mapping]``, or a study's
+        ``[data.mapping]``.
+        """
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = table.get("data", table)
         return cls.model_validate(table.get("mapping", table))
 
 
@@ -78,7 +84,8 @@ def read_feature_file(path: Path | str, mapping: FeatureMapping) -> FeatureTable
     Raises
     ------
     ValueError
-        If the kind of file is not known, or arrays differ in length.
+        If the kind of file is not known or it cannot be read, arrays differ in length, a feature is
+        no number, no row has all features, rows are there twice, or a channel has two regions.
     KeyError
         If the mapping names a column the file does not have.
     """
@@ -87,7 +94,7 @@ def read_feature_file(path: Path | str, mapping: FeatureMapping) -> FeatureTable
     used = [*mapping.features, *(c for c in _named_columns(mapping).values())]
     if missing := sorted(set(used) - set(columns)):
         raise KeyError(f"{path.name} has no column {missing}; there are {sorted(columns)}")
-    vectors = [_as_matrix(columns[name]) for name in mapping.features]
+    vectors = [_as_matrix(name, columns[name]) for name in mapping.features]
     names = tuple(
         name if matrix.shape[1] == 1 else f"{name}[{i}]"
         for name, matrix in zip(mapping.features, vectors, strict=True)
@@ -101,10 +108,43 @@ def read_feature_file(path: Path | str, mapping: FeatureMapping) -> FeatureTable
         with np.errstate(divide="ignore", invalid="ignore"):
             features = np.log(features)
     keep = np.isfinite(features).all(axis=1)
-    rows = _roles(columns, mapping, n)[keep].reset_index(drop=True)
+    if not keep.any():
+        raise ValueError(f"{path.name}: none of {n} rows has a number in every one of {names}")
+    rows = _roles(columns, mapping, n)[keep]
+    check_rows(rows, features[keep])
+    rows = rows.reset_index(drop=True)
     if mapping.window is None:
-        rows["window"] = rows.groupby(["session", "probe", "channel"], dropna=False).cumcount()
+        rows["window"] = rows.groupby([*PLACE], dropna=False).cumcount()
     return FeatureTable(rows, features[keep], names, int((~keep).sum()))
+
+
+def check_rows(rows: pd.DataFrame, features: Float[np.ndarray, "row dim"]) -> None:
+    """Raise a ValueError if rows are there twice or a channel has two regions.
+
+    ``rows`` has a column per role and the file's row numbers as index. A row that is there twice
+    would count twice: the same window of the same channel, or, where windows have no numbers, the
+    same vector of the same channel.
+    """
+    by = [*PLACE, "window"]
+    if rows["window"].isna().all():
+        values = pd.DataFrame(features, rows.index).add_prefix("feature ")
+        twice = pd.concat([rows[[*PLACE, "start_s"]], values], axis=1).duplicated()
+    elif rows["window"].isna().any():
+        raise ValueError(f"row {rows['window'].isna().idxmax()} has no window number, others have")
+    else:
+        twice = rows[by].duplicated()
+    if twice.any():
+        one = twice.idxmax()
+        where = ", ".join(
+            f"{role} {rows.at[one, role]}" for role in by if pd.notna(rows.at[one, role])
+        )
+        raise ValueError(
+            f"{int(twice.sum())} rows are there twice, the first is row {one}: {where}"
+        )
+    named = rows.dropna(subset="region").groupby([*PLACE], dropna=False)["region"].unique()
+    if (several := named[named.map(len) > 1]).size:
+        place = " ".join(str(part) for part in several.index[0] if pd.notna(part))
+        raise ValueError(f"one channel has several regions: {place} is {list(several.iloc[0])}")
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
@@ -123,11 +163,16 @@ def _named_columns(mapping: FeatureMapping) -> dict[str, str]:
     return {role: text for role, text in texts.items() if text and not text.startswith("=")}
 
 
-def _as_matrix(column: np.ndarray) -> np.ndarray:
+def _as_matrix(name: str, column: np.ndarray) -> np.ndarray:
     """``(row, dim)`` from a number per row, a vector per row, or a matrix."""
-    if column.dtype == object:
-        column = np.stack([np.asarray(value, dtype=np.float64) for value in column])
-    return column.reshape(len(column), -1).astype(np.float64)
+    try:
+        if column.dtype == object:
+            column = np.stack([np.asarray(value, dtype=np.float64) for value in column])
+        return column.reshape(len(column), -1).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"feature {name!r} is no number, or vector of one length, in every row: {error}"
+        ) from error
 
 
 def _roles(columns: dict[str, np.ndarray], mapping: FeatureMapping, n: int) -> pd.DataFrame:
@@ -145,5 +190,8 @@ def _roles(columns: dict[str, np.ndarray], mapping: FeatureMapping, n: int) -> p
         rows[role] = rows[role].where(rows[role].notna(), rows["region"])
     text = [r for r in ROLES if r not in ("window", "start_s")]
     rows[text] = rows[text].map(lambda value: None if pd.isna(value) else str(value))
-    rows["start_s"] = pd.to_numeric(rows["start_s"])
+    try:
+        rows["start_s"] = pd.to_numeric(rows["start_s"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"start_s (column {mapping.start_s!r}) is no time (s): {error}") from error
     return rows

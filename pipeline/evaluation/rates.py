@@ -102,7 +102,7 @@ def rates_scores(
     per_unit = np.divide(gain, sums.spikes, out=np.zeros_like(gain), where=active)
     scale = (null - sums.saturated) / np.log(2)
     columns = np.stack([gain, sums.spikes, per_unit, active, scale], axis=1).astype(float)
-    kinds = [k for k in ("subject", "session", "unit") if k in units]
+    kinds = [k for k in ("lab", "subject", "session", "unit") if k in units]
     clusters = choose_clusters(units.assign(**{"unit": range(len(units))}), [*kinds], 3)
     return _rows(columns, clusters, metric, null_rate, n, interval)
 

@@ -17,6 +17,9 @@ from .scores import ScoreRow, as_labels
 
 Level = Literal["window", "channel"]
 
+RESAMPLED = ("lab", "subject", "session", "time block")
+"""What an interval resamples: the first of these that the groups have, and have enough of."""
+
 
 class EvalParams(Params):
     """How predictions are scored."""
@@ -71,7 +74,8 @@ def score_classes(
         Region per row, None where unknown.
     groups
         One row per output row: ``subject``, ``session``, ``channel`` (unique within the session),
-        maybe ``start_s``, from which time blocks are cut when subjects and sessions are few.
+        maybe ``start_s``, from which time blocks are cut when subjects and sessions are few;
+        ``lab`` where labs were held out.
     """
     truth, rows = as_labels(targets), []
     groups = groups.reset_index(drop=True)
@@ -85,13 +89,12 @@ def score_classes(
             proba, labels, frame = average_windows(proba, labels, frame)
         elif "start_s" in frame and np.isfinite(frame["start_s"]).all():
             frame = frame.assign(**{"time block": time_blocks(frame, params.time_blocks)})
-        kinds = ("subject", "session", "time block")
-        rows += _score_level(proba, labels, outputs.classes, frame, kinds, level, params)
+        rows += _score_level(proba, labels, outputs.classes, frame, level, params)
     return rows
 
 
-def _score_level(proba, labels, classes, frame, kinds, level, params) -> list[ScoreRow]:
-    clusters = choose_clusters(frame, kinds, params.minimum_groups)
+def _score_level(proba, labels, classes, frame, level, params) -> list[ScoreRow]:
+    clusters = choose_clusters(frame, RESAMPLED, params.minimum_groups)
     bins = params.calibration_bins
     rows = classification_scores(labels, proba, clusters, classes, level=level,
                                  interval=params.interval, calibration_bins=bins)  # fmt: skip

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.analyses.regions import PostprocessParams
 from pipeline.evaluation import EvalParams, ProbeParams
@@ -24,12 +24,16 @@ class StudyError(ValueError):
 class About(Params):
     """What the study asks, and what its answer does not say."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     title: str = ""
     question: str = ""
     source: str = ""
     not_to_conclude: tuple[str, ...] = ()
-    register: str | None = Field(None, description="name under which `locate` finds the model")
+    registered: str | None = Field(
+        None, alias="register", description="name under which `locate` finds the model"
+    )
 
 
 class Data(Params):
