@@ -140,6 +140,17 @@ def test_fixed_folds_train_on_one_lab_and_test_on_another():
         assign_split(table, SplitParams(by="lab", folds="fixed", test=("nowhere",)))
 
 
+def test_a_group_may_be_held_out_by_the_last_part_of_its_name_unless_two_have_it():
+    table = members(np.random.default_rng(6))
+    params = SplitParams(by="subject", folds="fixed", test=("1",), validation=0)
+    names = dict(zip(sorted(table["subject"].unique()), ["a/1", "a/2", "b/2"], strict=False))
+    table = table.assign(subject=table["subject"].map(lambda name: names.get(name, name)))
+    (fold,) = assign_split(table, params)
+    assert subjects_of(fold, table, "test") == {"a/1"}
+    with pytest.raises(ValueError, match=r"no subject named \['2'\]"):
+        assign_split(table, params.model_copy(update={"test": ("2",)}))
+
+
 def test_a_fold_without_training_says_what_took_it():
     table = members(np.random.default_rng(7), labs=1, subjects=2).iloc[:, :]
     with pytest.raises(ValueError, match="validation takes 1"):
