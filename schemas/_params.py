@@ -10,6 +10,7 @@ import datajoint as dj
 from pipeline.params import Params, canonical_json, digest
 
 from ._guard import Guarded
+from ._names import check_name
 
 
 class ParamSet(Guarded, dj.Manual):
@@ -37,12 +38,13 @@ class ParamSet(Guarded, dj.Manual):
         Raises
         ------
         ValueError
-            If `name` is taken by other values; the message names the fields that differ.
+            If `name` is taken by other values (the message names the fields that differ) or is
+            none for a key.
         """
         values, mark = params.to_json(), params.digest
         for row in (cls & {f"{cls.key}_digest": mark}).to_dicts():
             return {cls.key: row[cls.key]}
-        name = name or mark[:12]
+        name = check_name(name or mark[:12], cls.__name__)
         for row in (cls & {cls.key: name}).to_dicts():
             stored = row[f"{cls.key}_json"]
             changed = {

@@ -54,15 +54,22 @@ def test_parameters_come_back_equal(bins):
     assert found.digest == (windows.BinParamSet & key).fetch1("bin_params_digest")
 
 
-@pytest.mark.parametrize(
-    "name", ["Ä µ 🧠", "'; DROP TABLE x; --", 'say "no"', "50 %", "a\\b", "{}"]
-)
-def test_any_text_is_a_safe_name(bins, name):
+@pytest.mark.parametrize("name", ["Ä µ 🧠", "'; DROP TABLE x; --", 'say "no"', "{}", "µ" * 64])
+def test_a_row_is_found_by_whatever_name_it_was_given(bins, name):
     from schemas import windows
 
     key = bins(name, bin_s=0.016)
     assert len(windows.BinParamSet & key) == 1
     assert len(windows.BinParamSet & {"bin_params": name}) == 1
+
+
+@pytest.mark.parametrize("name", ["50 %", "a\\b", "two\nlines", " padded", "x" * 65])
+def test_a_name_that_restrictions_would_not_find_again_is_refused(bins, name):
+    from schemas import windows
+
+    with pytest.raises(ValueError, match="is no name for a row of BinParamSet: take 1 to 64"):
+        bins(name, bin_s=0.016)
+    assert not windows.BinParamSet & {"bin_s": 0.016}
 
 
 def test_the_same_request_is_one_row_and_an_other_seed_another(lab, tables):
