@@ -90,6 +90,38 @@ class EmbeddingMap:
 
 
 @dataclass(frozen=True)
+class Swap:
+    """A score beside what it becomes when other channels carry a region's name.
+
+    Attributes
+    ----------
+    what
+        In words: "any 2 SUB called RSC, the real RSC left out".
+    where
+        Which channels may stand in: "anywhere", "within one shank".
+    observed, median, low, high, highest
+        Score of the real names; of ``n`` relabellings the median, 95 % range and highest.
+    share
+        Of the relabellings, those that reach the real score.
+    note
+        How many of how many there are, and whether the comparison is fair.
+    """
+
+    what: str
+    where: str
+    model: str
+    level: str
+    observed: float | None
+    median: float
+    low: float
+    high: float
+    highest: float
+    share: float | None
+    n: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything the report says; an empty table leaves its section out.
 
@@ -105,6 +137,12 @@ class ReportData:
         ``model, control, metric, value, chance, observed, n, low, high, reason``.
     curves
         ``model, stage, epoch, train_loss, validation``; optional ``fold``, ``seed``.
+    regions
+        ``region, channels, independent, largest_r, subjects``: what each region rests on.
+    doubts
+        What the data themselves say against the answer; they lead "what not to conclude".
+    swaps
+        Controls in which other channels carry a region's name.
     provenance
         ``(what, restriction)``: the Python text that fetches the number.
     published
@@ -132,6 +170,9 @@ class ReportData:
     probes: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    regions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    doubts: Sequence[str] = ()
+    swaps: Sequence[Swap] = ()
     embeddings: Sequence[EmbeddingMap] = ()
     notes: Sequence[str] = ()
     provenance: Sequence[tuple[str, str]] = ()

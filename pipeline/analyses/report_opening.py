@@ -5,7 +5,7 @@ import base64
 import numpy as np
 
 from .markup import Markup, element, interval, join, number
-from .report_data import Headline, ReportData
+from .report_data import Headline, ReportData, Swap
 
 BOUNDED = ("accuracy", "f1", "recall", "auc", "precision", "kappa", "probability")
 
@@ -17,10 +17,11 @@ def opening(data: ReportData) -> Markup:
         element("p", join([_origin(data), element("span", data.study)]), class_="eyebrow"),
         element("h1", data.question),
         element("p", data.answer, class_="answer"),
+        _rests_on(data),
         _not_to_conclude(data),
         class_="said",
     )
-    return element("header", left, _card(data.headline), class_="opening")
+    return element("header", left, _card(data), class_="opening")
 
 
 def banner(data: ReportData) -> Markup | None:
@@ -74,14 +75,28 @@ def _origin(data: ReportData) -> Markup:
 
 
 def _not_to_conclude(data: ReportData) -> Markup | None:
-    if not data.not_to_conclude:
+    if not data.not_to_conclude and not data.doubts:
         return None
-    items = [element("li", sentence) for sentence in data.not_to_conclude]
+    items = [element("li", element("strong", sentence)) for sentence in data.doubts]
+    items += [element("li", sentence) for sentence in data.not_to_conclude]
     title = element("h2", "What not to conclude")
     return element("section", title, element("ul", *items), class_="caution")
 
 
-def _card(headline: Headline) -> Markup:
+def _rests_on(data: ReportData) -> Markup | None:
+    """How many channels, and how many different signals, each region has."""
+    if data.regions.empty:
+        return None
+    said = []
+    for row in data.regions.to_dict("records"):
+        n, signals = row["channels"], row["independent"]
+        copies = f" ({signals} independent)" if signals < n else ""
+        said.append(f"{row['region']} {n}{copies}")
+    return element("p", "Channels: ", ", ".join(said), class_="rests")
+
+
+def _card(data: ReportData) -> Markup:
+    headline = data.headline
     what = [headline.metric, f"{headline.level} level" if headline.level else ""]
     model = element("span", headline.model) if headline.model else None
     facts = [
@@ -98,8 +113,46 @@ def _card(headline: Headline) -> Markup:
         _number_line(headline),
         element("dl", *pairs),
         element("p", verdict(headline), class_="verdict"),
+        *[_control(swap) for swap in leading_swaps(data)],
         class_="headline",
         aria_label="Main result",
+    )
+
+
+def leading_swaps(data: ReportData) -> list[Swap]:
+    """The controls that stand beside the headline: one model's, at its level.
+
+    The headline's own model if its representation never heard the names, else the first one that
+    has such a control.
+    """
+    same = [swap for swap in data.swaps if swap.level == data.headline.level]
+    fair = [swap for swap in same if "fine-tuned" not in swap.note] or same
+    own = [swap for swap in fair if swap.model == data.headline.model] or fair
+    return [swap for swap in own if swap.model == own[0].model]
+
+
+def _control(swap: Swap) -> Markup:
+    """The real score among those of other channels under the same name."""
+    marks = [
+        element("i", class_="track"),
+        element("i", class_="range other",
+                style=f"left:{100 * swap.low:.2f}%;width:{100 * (swap.high - swap.low):.2f}%"),
+        element("i", class_="tick", style=f"left:{100 * swap.median:.2f}%"),
+        element("i", class_="tick end", style=f"left:{100 * swap.highest:.2f}%"),
+    ]  # fmt: skip
+    if swap.observed is not None:
+        marks.append(element("i", class_="dot", style=f"left:{100 * swap.observed:.2f}%"))
+    real = "undefined" if swap.observed is None else number(swap.observed, 2)
+    said = (
+        f"{swap.where.capitalize()}: median {number(swap.median, 2)}, at most "
+        f"{number(swap.highest, 2)} ({swap.note}); the real one {real}."
+    )
+    return element(
+        "div",
+        element("p", f"Control: {swap.what}", element("span", swap.model), class_="metric"),
+        element("div", *marks, class_="line thin", aria_hidden="true"),
+        element("p", said),
+        class_="control",
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from .colours import region_colours
 from .insertion_figure import counted, draw_insertion, drawing_notes, has_labels
-from .markup import Markup, element, join, number, table
+from .markup import Markup, element, interval, join, number, table
 from .report_data import InsertionReport, ReportData
 from .report_pictures import (
     confusion_figure,
@@ -151,14 +151,50 @@ def curves(data: ReportData) -> Section | None:
 
 def controls(data: ReportData) -> Section | None:
     """What the score becomes when something that should matter is taken away."""
-    if data.controls.empty:
+    if data.controls.empty and not data.swaps and data.regions.empty:
         return None
     text = "Each control repeats the evaluation with one thing taken away or replaced."
     body = [
         element("p", text, class_="lead"),
         tidy(data.controls, caption="Score of each control beside the score observed."),
+        _swap_table(data),
+        _region_table(data),
     ]
     return Section("controls", "Controls", join(body))
+
+
+def _swap_table(data: ReportData) -> Markup | None:
+    """Every control in which other channels carry a region's name."""
+    if not data.swaps:
+        return None
+    rows = pd.DataFrame([vars(swap) for swap in data.swaps])
+    rows["interval"] = [interval(s.low, s.high) for s in data.swaps]
+    heads = {
+        "model": "model", "level": "level", "where": "drawn from", "observed": "real",
+        "median": "median", "interval": "95 % range", "highest": "highest",
+        "share": "share reaching the real", "n": "n", "note": "note",
+    }  # fmt: skip
+    numeric = ("observed", "median", "interval", "highest", "share", "n")
+    show = dict.fromkeys(("observed", "median", "highest", "share"), number) | {"n": whole}
+    what = "; ".join(dict.fromkeys(swap.what for swap in data.swaps))
+    caption = f"Wire or region: {what}. Each relabelling is a linear read-out trained and tested."
+    return table(rows, heads, caption=caption, show=show, numeric=numeric)
+
+
+def _region_table(data: ReportData) -> Markup | None:
+    """What each region rests on."""
+    if data.regions.empty:
+        return None
+    heads = {
+        "region": "region", "channels": "channels", "independent": "independent signals",
+        "largest_r": "largest r between two", "subjects": "subjects",
+    }  # fmt: skip
+    numeric = tuple(heads)[1:]
+    show = {"largest_r": lambda r: number(r, 4)} | dict.fromkeys(
+        ("channels", "independent", "subjects"), whole
+    )
+    caption = "What each region rests on; channels whose signals correlate at 0.99 count once."
+    return table(data.regions, heads, caption=caption, show=show, numeric=numeric)
 
 
 def notes(data: ReportData) -> Section | None:

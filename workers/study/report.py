@@ -1,5 +1,6 @@
 """A study's rows become one HTML page."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.anatomy import class_colors
 from schemas import analysis, dataset, embedding, recording, session, training, windows
 from schemas._probe import load_vectors
 
+from . import doubts
 from .insertions import insertion_reports
 from .models import final_trainings
 from .plan import wanted
@@ -23,6 +25,7 @@ from .spec import StudyError, StudySpec
 HEADLINES = (
     ("Evaluation", "channel", "balanced_accuracy"),
     ("Evaluation", "unit", "co_bps"),
+    ("Evaluation", "window", "balanced_accuracy"),
     ("LinearProbe", "window", "balanced_accuracy"),
 )
 MAP_ROWS = 2000
@@ -51,11 +54,12 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
     """Everything the page says, from the tables."""
     headline = headline_of(spec, scores)
     synthetic = is_synthetic(spec)
+    rests = doubts.regions(scores)
     regions = sorted({r for r in _regions(spec) if r})
     return ReportData(
         study=spec.study.name,
         question=spec.study.question or spec.study.title or spec.study.name,
-        answer=answer(headline, synthetic),
+        answer=answer(headline, synthetic, doubts.alone(rests)),
         headline=headline,
         not_to_conclude=spec.study.not_to_conclude,
         synthetic=synthetic,
@@ -70,6 +74,9 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         probes=_probes(scores),
         controls=_controls(scores, headline),
         curves=curves(spec),
+        regions=rests,
+        doubts=doubts.doubts(rests),
+        swaps=doubts.swaps(spec, scores),
         embeddings=embedding_maps(spec),
         notes=notes(spec),
         provenance=provenance(spec),
@@ -87,11 +94,13 @@ def headline_of(spec: StudySpec, scores: pd.DataFrame) -> Headline:
     first = spec.model[0].name
     whole = scores[scores["fold"].isna() & scores["detail"].isna() & (scores["model"] == first)]
     one_fold = scores[scores["detail"].isna() & (scores["model"] == first)]
+    candidates = []
     for table, level, metric in HEADLINES:
         for rows in (whole, one_fold):
             found = rows[(rows.table == table) & (rows.level == level) & (rows.metric == metric)]
-            if len(found):
-                return _headline(found.iloc[0])
+            candidates += [found.iloc[0]] if len(found) else []
+    if candidates:  # a channel of one recording has no interval, its windows have
+        return _headline(next((c for c in candidates if pd.notna(c["low"])), candidates[0]))
     raise StudyError(f"model {first!r} has no score to lead the report; see `schemas.scores()`")
 
 
@@ -116,8 +125,8 @@ def _headline(row: pd.Series) -> Headline:
     )
 
 
-def answer(headline: Headline, synthetic: bool) -> str:
-    """One sentence: yes, no, or not to be told."""
+def answer(headline: Headline, synthetic: bool, alone: Sequence[str] = ()) -> str:
+    """One sentence: yes, no, or not to be told; ``alone`` are regions that rest on one signal."""
     where = " on synthetic recordings" if synthetic else ""
     if headline.value is None:
         return f"It cannot be told{where}: {headline.reason}."
@@ -127,6 +136,13 @@ def answer(headline: Headline, synthetic: bool) -> str:
     if headline.low is None or headline.high is None:
         return f"It cannot be told apart from luck{where}: {told}, without an interval."
     spread = f"{headline.low:.2f} to {headline.high:.2f}, chance {chance:.2f}"
+    if headline.low > chance and alone:
+        names = ", ".join(alone)
+        signal = "rests on one signal" if len(alone) == 1 else "each rest on one signal"
+        return (
+            f"It cannot be told{where}: {told} ({spread}), but {names} {signal}, so the model may "
+            "know the wire and not the region."
+        )
     if headline.low > chance:
         return f"Yes{where}: {told} ({spread})."
     if headline.high < chance:
@@ -179,7 +195,7 @@ def _evaluations(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _silhouettes(scores: pd.DataFrame) -> pd.DataFrame:
-    rows = scores[(scores["table"] == "Silhouette") & (scores["metric"] == "silhouette")]
+    rows = scores[(scores["table"] == "Silhouette") & (scores["level"] == "window")]
     return _mean_over_folds(rows, ["model", "target", "detail"]).rename(
         columns={"target": "grouping", "detail": "role"}
     )
@@ -218,19 +234,22 @@ def _mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def _controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:
     rows = scores[(scores["table"] == "Control") & (scores["metric"] == "balanced_accuracy")].copy()
-    rows = rows[~((rows["target"] == "phase_randomised") & (rows["level"] != "channel"))]
+    same = (rows["level"] == headline.level) | (rows["target"] != "phase_randomised")
+    rows = rows[same]
+    rows = rows[rows["target"] != "relabelled"]  # has a table of its own
     rows["control"] = rows["target"].str.replace("_", " ")
     told = rows["detail"].fillna("").str.extract(r"observed ([0-9.]+)")[0]
     rows["observed"] = pd.to_numeric(told)
     evaluated = scores[
         (scores["table"] == "Evaluation") & (scores["metric"] == "balanced_accuracy")
     ]
-    pooled = evaluated[(evaluated["level"] == "channel") & evaluated["fold"].isna()]
-    by_model = pooled.groupby("model")["value"].mean()
-    rows["observed"] = rows["observed"].fillna(rows["model"].map(by_model))
+    pooled = evaluated[evaluated["fold"].isna()].groupby(["model", "level"])["value"].mean()
+    known = pooled.reindex(pd.MultiIndex.from_frame(rows[["model", "level"]])).to_numpy()
+    rows["observed"] = rows["observed"].fillna(pd.Series(known, rows.index))
     names = [
         "model",
         "control",
+        "level",
         "metric",
         "value",
         "chance",
