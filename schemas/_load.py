@@ -1,5 +1,6 @@
 """Stored windows come back as a WindowSet."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ def load_windows(
     *,
     scheme: str | None = None,
     label_set: str | None = None,
+    regions: Sequence[str] | None = None,
     blocks: list[dict[str, Any]] | None = None,
 ) -> WindowSet:
     """One Windows row as arrays (memory-mapped) and tables.
@@ -27,6 +29,8 @@ def load_windows(
         Digest of the windows task.
     scheme, label_set
         Which labels fill the column ``region`` of the channels; None leaves it empty.
+    regions
+        Regions that count; a channel in another one has no label. None counts all.
     blocks
         Stretches that count (``block_start_s``, ``block_stop_s``, ``max_windows``); windows
         outside them are left out. None takes all.
@@ -56,7 +60,7 @@ def load_windows(
         start_s=starts,
         window_s=length_s,
         valid=valid,
-        channels=channel_table(name, scheme=scheme, label_set=label_set),
+        channels=_keep(channel_table(name, scheme=scheme, label_set=label_set), regions),
         rate=float("nan") if row["lfp_rate_out"] is None else row["lfp_rate_out"],
         lfp=arrays["lfp"],
         bin_s=bins,
@@ -88,6 +92,12 @@ def channel_table(
         table["region"] = pd.Series([known.get(place) for place in places], dtype=object)
         table["evidence"] = (recording.LabelSet & {"label_set": label_set}).fetch1("evidence")
     return table
+
+
+def _keep(channels: pd.DataFrame, regions: Sequence[str] | None) -> pd.DataFrame:
+    if regions is not None:
+        channels["region"] = channels["region"].where(channels["region"].isin(list(regions)), None)
+    return channels
 
 
 def unit_table(name: str) -> pd.DataFrame:

@@ -13,7 +13,9 @@ def member_windows(split: str, name: str) -> WindowSet:
     """A member of the dataset that was split: all its windows, with the labels that count."""
     joined = dataset.DatasetMember * dataset.SplitTask.proj("dataset") * dataset.Dataset
     row = (joined & {"split": split, "windows": name}).fetch1()
-    return load_windows(name, scheme=row["scheme"], label_set=row["label_set"])
+    return load_windows(
+        name, scheme=row["scheme"], label_set=row["label_set"], regions=row.get("regions")
+    )
 
 
 def role_masks(split: str, fold: int, windowset: WindowSet) -> dict[str, np.ndarray]:

@@ -92,14 +92,15 @@ def load_role(split: str, fold: int, roles: tuple[str, ...]) -> list[WindowSet]:
         & {"split": split, "fold": fold}
         & [{"role": role} for role in roles]
     )
-    scheme = scheme_of(split)
+    counted = (dataset.SplitTask.proj("dataset") * dataset.Dataset & {"split": split}).fetch1()
+    about = {"scheme": counted["scheme"], "regions": counted.get("regions")}
     blocks: dict[str, list[dict[str, Any]]] = {}
     labels: dict[str, str | None] = {}
     for part in parts.to_dicts(order_by="windows, block"):
         blocks.setdefault(part["windows"], []).append(part)
         labels[part["windows"]] = part["label_set"]
     loaded = [
-        load_windows(name, scheme=scheme, label_set=labels[name], blocks=stretches)
+        load_windows(name, **about, label_set=labels[name], blocks=stretches)
         for name, stretches in blocks.items()
     ]
     return [windowset for windowset in loaded if len(windowset)]

@@ -40,10 +40,11 @@ class StudyMember(Guarded, dj.Manual):
 class Dataset(Task):
     definition = """
     # Windows with labels, put together for one question.
-    dataset : char(64)                   # sha256 of members, labels and scheme
+    dataset : char(64)                   # sha256 of members, labels, scheme and regions
     ---
     dataset_name : varchar(64)
     -> [nullable] anatomy.LabelScheme
+    regions = null : json                # of the scheme, those that count; NULL counts all
     """
     key = "dataset"
 

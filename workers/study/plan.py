@@ -94,10 +94,12 @@ def request_dataset(spec: StudySpec, members: Members) -> str:
     """Ask for the dataset of these windows and for its split; the key of the split."""
     scheme = spec.data.labels
     content = {name: members.windows[name] for name in sorted(members.windows)}
-    mark = digest({"members": content, "scheme": scheme, "name": spec.study.name})
-    dataset.Dataset.insert1(
-        {"dataset": mark, "dataset_name": spec.study.name, "scheme": scheme}, skip_duplicates=True
-    )
+    row = {"scheme": scheme}
+    if spec.data.regions is not None:
+        row["regions"] = list(spec.data.regions)
+    mark = digest({"members": content, "name": spec.study.name, **row})
+    row |= {"dataset": mark, "dataset_name": spec.study.name}
+    dataset.Dataset.insert1(row, skip_duplicates=True)
     dataset.DatasetMember.insert(
         [{"dataset": mark, "windows": name, "label_set": ls} for name, ls in content.items()],
         skip_duplicates=True,

@@ -45,6 +45,9 @@ class Data(Params):
     series: str | None = Field(None, description="text that the LFP series' path contains")
     behavior: str | None = Field(None, description="text that the behaviour's path contains")
     labels: str | None = Field(None, description="label scheme; None for a study without labels")
+    regions: tuple[str, ...] | None = Field(
+        None, min_length=2, description="regions that count; channels in others have no label"
+    )
     label_origin: str | None = Field(None, description="take labels of this origin only")
     mapping: dict[str, Any] | None = Field(None, description="columns of a file of features")
 
