@@ -13,7 +13,7 @@ from ._names import clip
 from ._roles import member_windows, role_masks
 
 Scores = list[dict[str, Any]]
-WHERE = ("session", "subject", "channel", "start_s", "region", "insertion")
+WHERE = ("session", "subject", "channel", "start_s", "region", "insertion", "shank")
 
 
 def request(tasks, inputs, key: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def gather(asked: dict[str, Any], change=None):
     if len(kind) != 1:
         raise LookupError(f"an evaluation needs outputs of one kind, got {sorted(kind)}")
     join = {"classes": _join_classes, "rates": _join_rates}
-    outputs, targets, groups = join[parts[0][0]](parts)
+    outputs, targets, groups = join[parts[0][0]](parts, split)
     return parts[0][0], outputs, targets, add_lab(groups, split)
 
 
@@ -98,7 +98,8 @@ def _held_out(member: dict[str, Any], split: str, change):
     else:
         outputs, window, site = change(windowset, row, test)
     keep = test[window]
-    return row["output"], row["output_classes"], outputs[keep], window[keep], site[keep], windowset
+    kept = outputs[keep], window[keep], site[keep]
+    return row["output"], row["output_classes"], *kept, windowset, member["input_fold"]
 
 
 def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.DataFrame:
@@ -111,10 +112,14 @@ def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.Data
         table["channel"] = (channels["probe"] + ":" + channels["channel"].astype(str)).to_numpy()[
             site
         ]
-        table["insertion"] = (windowset.session + " " + channels["probe"]).to_numpy()[site]
+        insertion = windowset.session + " " + channels["probe"]
+        shank = channels["shank"].map(lambda n: "" if pd.isna(n) else f" shank {n:g}")
+        table["insertion"] = insertion.to_numpy()[site]
+        table["shank"] = (insertion + shank).to_numpy()[site]
         table["region"] = channels["region"].to_numpy(dtype=object)[site]
     else:
         table["channel"], table["insertion"], table["region"] = "all", windowset.session, None
+        table["shank"] = windowset.session
     return table[list(WHERE)]
 
 
@@ -133,12 +138,12 @@ def resampled(rows: pd.DataFrame, minimum: int):
     return choose_clusters(rows, RESAMPLED, minimum)
 
 
-def _join_classes(parts):
+def _join_classes(parts, split: str):
     from pipeline.evaluation import ClassOutputs
 
     classes = tuple(dict.fromkeys(name for part in parts for name in part[1]))
     blocks, frames = [], []
-    for _, names, outputs, window, site, windowset in parts:
+    for _, names, outputs, window, site, windowset, _ in parts:
         block = np.zeros((len(outputs), len(classes)))
         block[:, [classes.index(name) for name in names]] = outputs
         blocks.append(block)
@@ -147,18 +152,30 @@ def _join_classes(parts):
     return ClassOutputs(np.concatenate(blocks), classes), groups["region"].to_numpy(), groups
 
 
-def _join_rates(parts):
+def _join_rates(parts, split: str):
+    """Rates and counts of each recording: the windows that its folds hold out, one after another.
+
+    Each window's null is what the training of its fold had of the unit (half a spike is added, so
+    that a unit silent there may fire).
+    """
     from pipeline.evaluation import RateOutputs
 
-    frames = []
-    for _, _, _, _, _, windowset in parts:
-        units = windowset.units.assign(
-            session=windowset.session, subject=f"{windowset.source}/{windowset.subject}"
-        )
-        frames.append(units[["session", "subject", "unit"]])
-    counts = [np.asarray(windowset.spikes)[window] for _, _, _, window, _, windowset in parts]
-    outputs = RateOutputs([part[2] for part in parts])
-    return outputs, counts, pd.concat(frames, ignore_index=True)
+    rates, counts, nulls, recordings = {}, {}, {}, {}
+    for _, _, outputs, window, _, windowset, fold in parts:
+        name, spikes = windowset.windows, np.asarray(windowset.spikes)
+        seen = spikes[role_masks(split, fold, windowset)["train"]]
+        rate = (seen.sum(axis=(0, 1)) + 0.5) / (len(seen) * spikes.shape[1] + 1)
+        rates.setdefault(name, []).append(outputs)
+        counts.setdefault(name, []).append(spikes[window])
+        nulls.setdefault(name, []).append(np.tile(rate, (len(window), 1)))
+        recordings[name] = windowset
+    frames = [
+        one.units[["unit"]].assign(session=one.session, subject=f"{one.source}/{one.subject}")
+        for one in recordings.values()
+    ]
+    joined = [[np.concatenate(part) for part in of.values()] for of in (rates, counts, nulls)]
+    outputs = RateOutputs(joined[0], null_rates=joined[2])
+    return outputs, joined[1], pd.concat(frames, ignore_index=True)
 
 
 def _confusion(rows) -> list[dict[str, Any]]:

@@ -31,9 +31,6 @@ class EvalParams(Params):
     time_blocks: int = Field(10, ge=2, description="blocks per session where sessions are few")
     unknown_below: float = Field(0.0, ge=0, le=1, description="less confident answers are unknown")
     calibration_bins: int = Field(15, ge=2, description="bins of the calibration error")
-    null_rate: Literal["test", "train"] = Field(
-        "test", description="constant rate of bits per spike"
-    )
     seed: int = 0
 
     @property
@@ -57,9 +54,14 @@ class ClassOutputs:
 
 @dataclass(frozen=True)
 class RateOutputs:
-    """Log of expected counts per bin, one array ``(window, bin, unit)`` per session."""
+    """Log of expected counts per bin, one array ``(window, bin, unit)`` per session.
+
+    ``null_rates`` are ``(window, unit)``: each unit's mean count per bin in the training that a
+    window was held out from; None leaves the scores against them out.
+    """
 
     log_rates: Sequence[np.ndarray]
+    null_rates: Sequence[np.ndarray] | None = None
     metric: str = "co_bps"
 
 
@@ -150,7 +152,7 @@ def score_rates(
         outputs.log_rates,
         targets,
         groups,
-        null_rate=params.null_rate,
+        null_rates=outputs.null_rates,
         metric=outputs.metric,
         interval=params.interval,
     )

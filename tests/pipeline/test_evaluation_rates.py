@@ -47,15 +47,36 @@ def test_the_null_rate_itself_earns_nothing():
     )
 
 
-def test_a_null_from_training_is_named_and_needs_its_column():
-    log_rates, counts, units = population(3)
-    with pytest.raises(KeyError, match="null_rate"):
-        rates_scores([log_rates], [counts], units, null_rate="train")
-    rates = units.assign(null_rate=0.01)
-    train = by_name(rates_scores([log_rates], [counts], rates, null_rate="train"))["co_bps"]
-    test = by_name(rates_scores([log_rates], [counts], units))["co_bps"]
-    assert train.value > test.value
-    assert (train.detail, test.detail) == ("null:train", "null:test")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_null_from_training_stands_beside_under_its_own_name(seed):
+    log_rates, counts, units = population(seed)
+    trained = np.random.default_rng(seed).uniform(0.1, 1, counts.shape[2])
+    rows = by_name(
+        rates_scores([log_rates], [counts], units, null_rates=[np.tile(trained, (20, 1))])
+    )
+    model = poisson.logpmf(counts, np.exp(log_rates.astype(float)))
+    null = poisson.logpmf(counts, np.broadcast_to(trained, counts.shape))
+    gain = (model - null).sum(axis=(0, 1)) / np.log(2)
+    spikes = counts.sum(axis=(0, 1))
+    assert rows["co_bps_train_null"].value == pytest.approx(gain.sum() / spikes.sum())
+    assert rows["co_bps_train_null_unit_mean"].value == pytest.approx((gain / spikes).mean())
+    assert rows["co_bps_train_null"].value > rows["co_bps"].value
+    assert set(by_name(rates_scores([log_rates], [counts], units))) == {
+        "co_bps", "co_bps_unit_mean", "poisson_d2",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
+def test_the_true_rates_of_a_poisson_population_earn_what_theory_says(spread):
+    rng = np.random.default_rng(int(10 * spread))
+    rate = 0.5 * np.exp(rng.normal(0, spread, (400, 25, 8)))
+    counts = rng.poisson(rate)
+    units = pd.DataFrame({"subject": "m", "session": "s", "unit": range(8)})
+    found = by_name(rates_scores([np.log(rate)], [counts], units))["co_bps"]
+    mean = rate.mean(axis=(0, 1))
+    expected = (rate * np.log2(rate / mean)).sum() / rate.sum()  # mean information per spike
+    assert found.value == pytest.approx(expected, abs=0.01)
+    assert expected == pytest.approx(spread**2 / 2 / np.log(2), rel=0.05, abs=1e-3)
 
 
 def test_entries_without_a_prediction_are_left_out():
