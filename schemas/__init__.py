@@ -5,13 +5,15 @@
     schemas.recording.Channel & {"session": "..."}
 
 Modules in foreign-key order: session, recording, anatomy, windows, dataset, training,
-embedding, prediction, analysis. `scores()` is a tidy view over every score.
+embedding, prediction, analysis. `scores()` is a tidy view over every score, `diagram()` a picture
+of the tables that matter.
 """
 
 import os
 from pathlib import Path
 
-from ._connect import connect  # isort: skip  (first: it imports datajoint without its warnings)
+from ._connect import connect, dj  # isort: skip  (first: imports datajoint without its warnings)
+from ._server import ServerError  # isort: skip
 from . import (
     analysis,
     anatomy,
@@ -23,13 +25,14 @@ from . import (
     training,
     windows,
 )
+from ._diagram import diagram
 from ._scores import scores
 
 MODULES = (
     session, recording, anatomy, windows, dataset, training, embedding, prediction, analysis,
 )  # fmt: skip
 
-__all__ = ["MODULES", "activate", "connect", "scores"]
+__all__ = ["MODULES", "activate", "connect", "diagram", "scores"]
 
 _active: str | None = None
 
@@ -51,6 +54,10 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
     ------
     RuntimeError
         If this process is already bound to another prefix.
+    LookupError
+        If tables are missing and `create` is false.
+    ServerError
+        In one sentence: no server that can be used, or no right to make the tables.
     """
     global _active
     if _active is not None and _active != prefix:
@@ -60,12 +67,21 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
         )
     if home is not None:
         os.environ["FIELDBASE_HOME"] = str(Path(home).expanduser().resolve())
-    connect(create=create)
+    connection = connect(create=create)
     if _active == prefix:
         return
-    for module in MODULES:
-        name = module.__name__.rsplit(".", 1)[-1]
-        module.schema.activate(f"{prefix}_{name}", create_schema=create, create_tables=create)
+    names = {module: f"{prefix}_{module.__name__.rsplit('.', 1)[-1]}" for module in MODULES}
+    if not create and not set(names.values()) <= set(dj.list_schemas(connection=connection)):
+        raise LookupError(f"the database has no tables {prefix}_*; `fieldbase init` makes them")
+    try:
+        for module, name in names.items():
+            module.schema.activate(name, create_schema=create, create_tables=create)
+    except dj.errors.DataJointError as error:
+        reason = " ".join(str(error).split())
+        raise ServerError(
+            f"the tables {prefix}_* cannot be made as {dj.config.database.user!r} ({reason}); "
+            "ask for the right to create schemas and tables, or use another server"
+        ) from error
     _active = prefix
     if create:
         from ._defaults import register_schemes
