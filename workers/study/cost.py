@@ -1,67 +1,128 @@
 """What a study would read and compute, before it does."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from schemas import recording, session
 
 from ..ingest import describe, find_sources
+from .effort import Counted, spell_effort
+from .models import answers
 from .plan import wanted
 from .spec import StudySpec
 
+LOOK_INTO = 20
+"""Files on this machine that nobody has read yet and that are opened to count their channels."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a study's files hold, as far as is known without reading a signal."""
+
+    subjects: int
+    members: int
+    signals: list[Counted]
+
 
 def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
-    """Files and bytes to read, jobs per table, and windows to train on; inserts nothing.
+    """Files and bytes to read, jobs per table, and what they cost; inserts nothing.
 
-    Jobs are exact for what has been ingested; files that nobody has read yet are counted as one
-    recording of one subject each, and a note says so.
+    Jobs are exact for what has been ingested. Of other files on this machine the first few are
+    opened (headers only); the rest, and URLs, count as one recording of one subject each, and a
+    note says so. Neither the network nor the model's weights are asked for.
     """
     sources = find_sources(spec.data.recordings, base=base)
     files = [describe(s, lab=spec.data.lab, mapping=spec.data.mapping) for s in sources]
     keys = [{"nwb_file": row["nwb_file"]} for row in files]
-    read = (recording.Ingestion & keys).to_dicts()
-    unread = len(files) - len(read)
-    notes = []
-    if unread:
-        notes.append(
-            f"{unread} of {len(files)} files are not read yet: counted as one subject each"
-        )
-    subjects = _subjects(keys) + unread
-    members = _members(keys, spec) + unread
+    read = {row["nwb_file"] for row in (recording.Ingestion & keys).proj().to_dicts()}
+    new = [s for s, row in zip(sources, files, strict=True) if row["nwb_file"] not in read]
+    notes: list[str] = []
+    there = _ingested(keys, spec)
+    ahead = _unread(new, spec, notes)
+    subjects, members = there.subjects + ahead.subjects, there.members + ahead.members
     folds = _folds(spec, subjects, members)
-    trainings = folds * sum(len(m.seeds) * len(m.stages) for m in spec.model)
-    finals = folds * sum(len(m.seeds) for m in spec.model)
-    probes = bool(spec.analyses.linear_probes or spec.analyses.silhouettes)
     jobs = {
-        "Ingestion": (unread, len(read)),
+        "Ingestion": (len(new), len(read)),
         "Windows": _left(spec, "windows", members),
-        "Training": _left(spec, "training", trainings),
-        "Embedding": _left(spec, "embedding", finals * members if probes else 0),
-        "Prediction": _left(spec, "prediction", finals * max(1, members // max(folds, 1))),
+        **{name: _left(spec, key, n) for name, key, n in _asked(spec, folds, members)},
     }
     known = [row["bytes"] for row in files if row["bytes"] is not None]
-    total = sum(known)
-    notes.insert(0, f"{len(files)} files, {total / 2**20:,.1f} MiB on disk, {folds} folds")
+    notes.insert(0, f"{len(files)} files, {sum(known) / 2**20:,.1f} MiB, {folds} folds")
     if len(known) < len(files):
         notes.append(f"{len(files) - len(known)} files are URLs of unknown size")
-    epochs = sum(stage.epochs * len(m.seeds) for m in spec.model for stage in m.stages)
-    notes.append(f"{trainings} trainings, {epochs * folds} epochs in all")
-    return {"study": spec.study.name, "files": len(files), "bytes": total, "jobs": jobs,
+    notes += spell_effort(spec, [*there.signals, *ahead.signals], folds)
+    return {"study": spec.study.name, "files": len(files), "bytes": sum(known), "jobs": jobs,
             "notes": notes}  # fmt: skip
 
 
-def _subjects(keys: list[dict[str, str]]) -> int:
+def _ingested(keys: list[dict[str, str]], spec: StudySpec) -> Recorded:
     rows = (recording.IngestionSession * session.Session & keys).to_dicts()
-    return len({(row["source"], row["subject"]) for row in rows})
-
-
-def _members(keys: list[dict[str, str]], spec: StudySpec) -> int:
+    subjects = len({(row["source"], row["subject"]) for row in rows})
     if "features" in spec.data.modalities:
-        return len(recording.FeatureSeries & keys)
-    if "lfp" in spec.data.modalities:
-        return len(recording.LfpSeries & keys)
-    files = (recording.Unit & keys).to_arrays("nwb_file")
-    return len(set(files))
+        return Recorded(subjects, len(recording.FeatureSeries & keys), [])
+    if "lfp" not in spec.data.modalities:
+        return Recorded(subjects, len(set((recording.Unit & keys).to_arrays("nwb_file"))), [])
+    series = (recording.LfpSeries & keys).to_dicts()
+    found = [Counted(row["n_lfp_channels"], _length(row)) for row in series]
+    return Recorded(subjects, len(series), found)
+
+
+def _length(row: dict[str, Any]) -> float:
+    known = row["lfp_stop_s"] is not None and row["lfp_start_s"] is not None
+    return row["lfp_stop_s"] - row["lfp_start_s"] if known else 0.0
+
+
+def _unread(sources: list[str], spec: StudySpec, notes: list[str]) -> Recorded:
+    from pipeline.nwb import ReadError, read_summary_isolated
+    from schemas._ingest import DEADLINE_S, MEMORY
+
+    names, members, signals, blind = set(), 0, [], 0
+    for place, source in enumerate(sources):
+        remote = source.startswith(("http://", "https://"))
+        if remote or place >= LOOK_INTO or not source.endswith(".nwb"):
+            names.add(source)
+            members, blind = members + 1, blind + 1
+            continue
+        try:
+            found = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
+        except ReadError as error:
+            notes.append(f"{Path(source).name} cannot be read and would be left out: {error}")
+            continue
+        lfp = "lfp" in spec.data.modalities
+        names.add(found.subject.subject_id if found.subject else source)
+        members += len(found.lfp) if lfp else 1
+        signals += [Counted(s.n_channels, s.stop_s - s.start_s) for s in found.lfp if lfp]
+    if blind:
+        notes.append(f"{blind} of the files are not read yet: counted as one subject each")
+    return Recorded(len(names), members, signals)
+
+
+def _asked(spec: StudySpec, folds: int, members: int) -> list[tuple[str, str, int]]:
+    """Table, key and number of jobs of what follows the windows."""
+    wants = spec.analyses
+    tested = members if spec.split and spec.split.by == "time" else max(1, members // max(folds, 1))
+    runs = [(model, seed) for model in spec.model for seed in model.seeds]
+    saying = [model for model, _ in runs if answers(model)]
+    embeds = bool(wants.linear_probes or wants.silhouettes)
+    chains = {
+        (model.values.digest, seed, *(stage.digest for stage in model.stages[: at + 1]))
+        for model, seed in runs
+        for at in range(len(model.stages))
+    }
+    pooled = 1 if "region" in wants.linear_probes and folds > 1 else 0
+    scored = len(saying) if wants.evaluate else 0
+    beside = len({"permuted_labels", "phase_randomised"} & set(wants.controls)) * scored
+    beside += len(runs) if "relabelled" in wants.controls and wants.linear_probes else 0
+    return [
+        ("Training", "training", folds * len(chains)),
+        ("Embedding", "embedding", folds * len(runs) * members if embeds else 0),
+        ("Prediction", "prediction", folds * len(saying) * tested),
+        ("Evaluation", "evaluation", scored * (folds + 1)),
+        ("LinearProbe", "linear_probe", len(runs) * (folds * len(wants.linear_probes) + pooled)),
+        ("Silhouette", "silhouette", len(runs) * folds * len(wants.silhouettes)),
+        ("Control", "control", beside + bool(scored and spec.data.labels and folds)),
+    ]
 
 
 def _folds(spec: StudySpec, subjects: int, members: int) -> int:
@@ -76,12 +137,14 @@ def _folds(spec: StudySpec, subjects: int, members: int) -> int:
 
 def _left(spec: StudySpec, key: str, total: int) -> tuple[int, int]:
     """Jobs to make and jobs there, of one table."""
-    from schemas import embedding, prediction, training, windows
+    from schemas import analysis, embedding, prediction, training, windows
 
     table = {
         "windows": windows.Windows, "training": training.Training,
         "embedding": embedding.Embedding, "prediction": prediction.Prediction,
+        "evaluation": analysis.Evaluation, "linear_probe": analysis.LinearProbe,
+        "silhouette": analysis.Silhouette, "control": analysis.Control,
     }[key]  # fmt: skip
-    asked = [{key: row["member"]} for row in wanted(spec.study.name, f"{key}_task")]
-    there = len(table & asked) if asked else 0
-    return max(total - there, len(asked) - there, 0), there
+    asked = {row["member"] for row in wanted(spec.study.name, f"{key}_task")}
+    there = len(table & [{key: name} for name in asked]) if asked else 0
+    return max(total, len(asked)) - there, there
