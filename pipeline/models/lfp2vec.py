@@ -20,6 +20,7 @@ from ..nn.dense import Precision
 from ..nn.fast_wav2vec import FastWav2Vec
 from ..nn.losses import contrastive_sum, sample_negatives
 from ..nn.resample import resample_to, standardise
+from ..nn.unfolded import UnfoldedConv
 from ..training.batches import Batch
 from .context import DataContext
 from .parameters import CONV_KERNEL, CONV_STRIDE, EmbedParams, Lfp2VecParams
@@ -38,6 +39,8 @@ class Lfp2Vec(nn.Module):
         self._frozen: FastWav2Vec | None = None
         self.network = Wav2Vec2ForPreTraining(network_config(params))
         self.network.quantizer.temperature = params.gumbel_temperature
+        first = self.network.wav2vec2.feature_extractor.conv_layers[0]
+        first.conv = UnfoldedConv.like(first.conv)
         n_classes = len(context.classes)
         self.head = Head(params, n_classes) if n_classes else None
 
@@ -67,7 +70,11 @@ class Lfp2Vec(nn.Module):
             return self._ssl_loss(self.audio(batch), rng)
         head = self._require_head()
         head.trained.fill_(True)
-        logits = head(self.hidden(self.audio(batch)))
+        audio = self.audio(batch)
+        hidden = self._mask(audio, rng, self.params.finetune_mask_probability).hidden
+        # masks of ours even if empty: else transformers draws its own from numpy's global stream
+        out = self.network.wav2vec2(audio, mask_time_indices=hidden.to(audio.device))
+        logits = head(out.last_hidden_state)
         return {"total": region_loss(logits, batch.region.flatten(), self)}
 
     def embed(self, batch: Batch, params: EmbedParams) -> Float[Tensor, "batch token dim"]:
@@ -118,21 +125,27 @@ class Lfp2Vec(nn.Module):
 
     def _ssl_loss(self, audio: Tensor, rng: Generator) -> dict[str, Tensor]:
         p = self.params
-        frames = n_frames(audio.shape[1])
-        step = torch.arange(frames).expand(len(audio), -1)
-        mask = masking.spans(
-            step,
-            torch.ones_like(step, dtype=torch.bool),
-            rng,
-            probability=p.mask_probability,
-            length=p.mask_span,
-            min_spans=p.mask_min_spans,
-        )
+        mask = self._mask(audio, rng, p.mask_probability)
         negatives = sample_negatives(mask.target, p.negatives, rng)
         parts = ssl_parts(self.network, audio, mask.hidden.to(audio.device), negatives)
         parts = {name: value / mask.target.sum() for name, value in parts.items()}
         total = parts["contrastive"] + p.diversity_weight * parts["diversity"]
         return {"total": total, **parts}
+
+    def _mask(self, audio: Tensor, rng: Generator, probability: float) -> masking.Mask:
+        """Spans of frames to hide; none where the probability is 0."""
+        step = torch.arange(n_frames(audio.shape[1])).expand(len(audio), -1)
+        if probability == 0:
+            nothing = torch.zeros_like(step, dtype=torch.bool)
+            return masking.Mask(nothing, nothing)
+        return masking.spans(
+            step,
+            torch.ones_like(step, dtype=torch.bool),
+            rng,
+            probability=probability,
+            length=self.params.mask_span,
+            min_spans=self.params.mask_min_spans,
+        )
 
     def _require_head(self) -> "Head":
         if self.head is None:

@@ -36,6 +36,9 @@ class Lfp2VecParams(Params):
     mask_probability: float = Field(0.2, gt=0, lt=1)
     mask_span: int = Field(10, gt=0, description="frames of one masked span")
     mask_min_spans: int = Field(2, gt=0)
+    finetune_mask_probability: float = Field(
+        0.05, ge=0, lt=1, description="spans hidden while fine-tuning, as published; 0 hides none"
+    )
     negatives: int = Field(100, gt=0)
     contrastive_temperature: float = Field(0.1, gt=0)
     diversity_weight: float = Field(0.1, ge=0)

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from scipy import signal
+from torch import nn
 
 from pipeline.nn import masking
 from pipeline.nn.losses import contrastive_sum, poisson_nll, sample_negatives
 from pipeline.nn.readin import SessionReadIn
 from pipeline.nn.resample import resample_to, standardise
 from pipeline.nn.transformer import Encoder, rotate, rotations
+from pipeline.nn.unfolded import UnfoldedConv
 
 
 @pytest.mark.parametrize(
@@ -166,3 +168,13 @@ def test_sessions_are_read_in_by_name_and_an_unknown_one_is_named():
     assert not torch.allclose(read_in(x, "a.b/c"), read_in(x, "d"))
     with pytest.raises(KeyError, match=r"no read-in for session 'e'.*\['a.b/c', 'd'\]"):
         read_in(x, "e")
+
+
+def test_an_unfolded_convolution_equals_the_one_it_was_made_from():
+    conv = nn.Conv1d(1, 6, 10, stride=5, bias=False)
+    unfolded = UnfoldedConv.like(conv)
+    x = torch.randn(3, 1, 203, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(conv(x), unfolded(x), atol=1e-6)
+    assert unfolded.weight is conv.weight
+    with pytest.raises(ValueError, match="unpadded"):
+        UnfoldedConv.like(nn.Conv1d(1, 6, 10, padding=1))

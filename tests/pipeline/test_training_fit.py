@@ -99,6 +99,17 @@ def test_supervised_training_learns_and_keeps_the_epoch_with_the_best_metric(tmp
     assert result.epochs[-1].seconds_left == 0
 
 
+@pytest.mark.parametrize("objective", ["ssl", "finetune"])
+def test_the_same_seed_gives_the_same_weights_whatever_the_global_streams(objective, tmp_path):
+    params = SHORT.model_copy(update={"objective": objective, "epochs": 1})
+    weights = []
+    for place in ("one", "two"):
+        weights.append(run(tmp_path / place, params)[0])
+        np.random.seed(len(place))  # noqa: NPY002 the stream that transformers masks from
+        torch.manual_seed(11)
+    assert equal(*weights)
+
+
 def test_patience_stops_a_run_that_no_longer_improves(tmp_path):
     params = SHORT.model_copy(
         update={"epochs": 30, "lr": 1e-12, "patience": 2, "warmup_fraction": 0}

@@ -7,6 +7,7 @@ from typing import Any
 from schemas import analysis, anatomy, dataset, embedding, prediction, recording, training, windows
 
 from ..ingest import register
+from ..register import register_study_model
 from . import models, plan
 from .spec import StudyError, StudySpec
 
@@ -75,7 +76,24 @@ def run_study(
         analysis.Evaluation, analysis.LinearProbe, analysis.Silhouette, analysis.Control,
     ):  # fmt: skip
         _wanted(spec, table, table.tasks.key, outcome, say, {"device": device})
+    _register(spec, outcome, say)
     return outcome
+
+
+def _register(spec: StudySpec, outcome: Outcome, say: Say) -> None:
+    """Name the study's best model for `locate`; a name that cannot be given costs no result."""
+    name = spec.study.registered
+    if name is None:
+        return
+    known = len(training.RegisteredModel & {"registered_model": name})
+    try:
+        card = register_study_model(spec.study.name, name)
+    except (LookupError, ValueError) as error:  # a StudyError is a ValueError
+        outcome.notes.append(str(error))
+        return
+    if not known:
+        outcome.made["RegisteredModel"] = 1
+        say(f"model {name} registered for `fieldbase locate`: {card['study_model']}")
 
 
 def _leave_out_failed(members: plan.Members, outcome: Outcome) -> None:
