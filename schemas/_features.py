@@ -9,7 +9,7 @@ import pandas as pd
 
 from . import _roots, recording
 
-CHUNK_NOTE = "{n} of {total} rows hold NaN or infinity and are left out"
+LEFT_OUT = "{n} of {total} rows lack a feature (NaN or infinity) and are left out"
 WHO = ("source", "subject", "session")
 
 
@@ -24,7 +24,10 @@ def summarise(path: Path, mapping: dict[str, Any] | None):
     table = _read(path, mapping)
     summaries, shapes = [], []
     for (source, subject, session), rows in _sessions(table.rows):
-        summaries.append(_summary(source, subject, session, rows, table))
+        first = not summaries  # the file's warning is said once, not by every session
+        summaries.append(
+            _summary(source, subject, session, rows, _left_out(table) if first else [])
+        )
         shapes.append(
             {
                 "n_vectors": len(rows),
@@ -65,9 +68,7 @@ def cut_features(asked: dict[str, Any]) -> dict[str, Any]:
         "features": features,
         "lfp": None,
         "lfp_rate_out": None,
-        "window_notes": [CHUNK_NOTE.format(n=table.dropped, total=table.dropped + len(table.rows))]
-        if table.dropped
-        else [],
+        "window_notes": [],
         "sites": channels,
     }
 
@@ -109,7 +110,14 @@ def _place(row) -> tuple[str, str]:
     return str(row["probe"]), str(row["channel"])
 
 
-def _summary(source: str, subject: str, session: str, rows: pd.DataFrame, table) -> dict[str, Any]:
+def _left_out(table) -> list[str]:
+    total = table.dropped + len(table.rows)
+    return [LEFT_OUT.format(n=table.dropped, total=total)] if table.dropped else []
+
+
+def _summary(
+    source: str, subject: str, session: str, rows: pd.DataFrame, warnings: list[str]
+) -> dict[str, Any]:
     from pipeline.nwb import FileSummary
 
     sites = _sites(rows)
@@ -132,8 +140,6 @@ def _summary(source: str, subject: str, session: str, rows: pd.DataFrame, table)
         subject={"subject_id": subject},
         probes=[{"probe": probe} for probe in sorted({probe for probe, _ in sites})],
         channels=channels,
-        warnings=[CHUNK_NOTE.format(n=table.dropped, total=table.dropped + len(table.rows))]
-        if table.dropped
-        else [],
+        warnings=warnings,
     )
     return summary.to_json()

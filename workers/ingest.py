@@ -1,6 +1,6 @@
 """Files become NwbFile rows: what may be read later, by any worker, on any machine."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from schemas._names import safe_name
 from schemas._roots import root_of
 
 NWB = (".nwb", ".h5", ".hdf5")
-FEATURES = (".parquet", ".npz")
+FEATURES = (".parquet", ".csv", ".npz")
 
 
 class SourceError(ValueError):
@@ -76,13 +76,15 @@ def ingest(keys: list[str]) -> list[dict[str, Any]]:
 def describe(
     source: str, *, lab: str | None = None, mapping: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The NwbFile row of a path or URL."""
+    """The NwbFile row of a path or URL; equal mappings, however written, give one row."""
+    from pipeline.evaluation.features_file import FeatureMapping
+
     remote = source.startswith(("http://", "https://"))
     root, path = (None, source) if remote else root_of(Path(source))
     kind = "features" if Path(path).suffix in FEATURES else "nwb"
     mark: dict[str, Any] = {"root": root, "path": path, "revision": 0}
     if mapping is not None and kind == "features":
-        mark["mapping"] = mapping
+        columns = mark["mapping"] = FeatureMapping.model_validate(mapping).to_json()
     return {
         "nwb_file": digest(mark),
         "root": root,
@@ -91,12 +93,13 @@ def describe(
         "source_hint": safe_name(lab) if lab else None,
         "bytes": None if remote else Path(source).stat().st_size,
         "revision": 0,
-        "mapping": mapping if kind == "features" else None,
+        "mapping": columns,
         "registered": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
     }
 
 
 def _expand(pattern: str, base: Path) -> list[Path]:
+    columns = None
     path = Path(pattern).expanduser()
     path = path if path.is_absolute() else base / path
     if path.is_file():
@@ -117,10 +120,49 @@ def _expand(pattern: str, base: Path) -> list[Path]:
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
-    """The mapping of a feature file's columns, from a TOML file."""
+    """The mapping of a feature file's columns, from a TOML file.
+
+    Raises
+    ------
+    SourceError
+        If the file is no TOML, or no mapping; one line per mistake.
+    """
+    from pydantic import ValidationError
+
     from pipeline.evaluation.features_file import FeatureMapping
 
-    return FeatureMapping.from_toml(file).to_json()
+    try:
+        return FeatureMapping.from_toml(file).to_json()
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}".replace(": :", ":")
+            for item in error.errors()
+        ]
+        raise SourceError(
+            f"{file} is no mapping; it says which column is what, e.g. "
+            'features = ["power"], subject = "mouse", region = "region"\n' + "\n".join(lines)
+        ) from error
+    except ValueError as error:
+        raise SourceError(f"{file} is not TOML: {error}") from error
+
+
+def find_embeddings(sources: Iterable[str], *, base: Path) -> list[str]:
+    """Files of vectors that `sources` name.
+
+    Raises
+    ------
+    SourceError
+        If there is none, or one is of another kind.
+    """
+    found = find_sources(sources, base=base)
+    wrong = [source for source in found if Path(source).suffix not in FEATURES]
+    if wrong or not found:
+        kinds = ", ".join(FEATURES)
+        raise SourceError(
+            f"embeddings come as {kinds}; got {', '.join(wrong) or 'no file'}. Recordings are "
+            "ingested without the word `embeddings`"
+        )
+    return found
 
 
 def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> list[dict[str, Any]]:

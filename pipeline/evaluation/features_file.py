@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zipfile import is_zipfile
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,8 @@ def read_feature_file(path: Path | str, mapping: FeatureMapping) -> FeatureTable
     used = [*mapping.features, *(c for c in _named_columns(mapping).values())]
     if missing := sorted(set(used) - set(columns)):
         raise KeyError(f"{path.name} has no column {missing}; there are {sorted(columns)}")
+    if not len(columns[mapping.features[0]]):
+        raise ValueError(f"{path.name} holds no row")
     vectors = [_as_matrix(name, columns[name]) for name in mapping.features]
     names = tuple(
         name if matrix.shape[1] == 1 else f"{name}[{i}]"
@@ -149,6 +152,8 @@ def check_rows(rows: pd.DataFrame, features: Float[np.ndarray, "row dim"]) -> No
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".npz":
+        if not is_zipfile(path):
+            raise ValueError(f"{path.name} is no npz archive of arrays")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -343,19 +344,24 @@ def _project(name: str, vectors) -> EmbeddingMap:
 
 def notes(spec: StudySpec) -> list[str]:
     """Steps that were skipped and what the files warned about."""
-    found: dict[str, None] = {}
+    said: dict[str, dict[str, None]] = {}
     for row in (windows.Windows * windows.WindowsTask & member_windows(spec)).to_dicts():
         for text in row["window_notes"]:
-            found[f"{row['session']}: {text}"] = None
+            said.setdefault(text, {})[row["session"]] = None
     sessions = (windows.WindowsTask & member_windows(spec)).to_arrays("session")
     keys = [{"session": name} for name in sorted(set(sessions))]
-    for row in (recording.Ingestion * recording.IngestionSession & keys).to_dicts():
+    read = recording.Ingestion * recording.IngestionSession * session.NwbFile.proj("path") & keys
+    for _, rows in groupby(read.to_dicts(order_by="nwb_file"), lambda row: row["nwb_file"]):
+        row, *others = rows
         for text in row["warnings"]:
-            found[f"{row['session']}: {text}"] = None
-    for row in _finals(spec):
-        if row["weights_origin"]:
-            found[f"initial weights: {row['weights_origin']}"] = None
-    return list(found)
+            name = Path(row["path"]).name if others else row["session"]
+            said.setdefault(text, {})[name] = None
+    found = [
+        f"{', '.join(names) if len(names) < 4 else f'{len(names)} recordings'}: {text}"
+        for text, names in said.items()
+    ]
+    origins = [row["weights_origin"] for row in _finals(spec) if row["weights_origin"]]
+    return found + list(dict.fromkeys(f"initial weights: {origin}" for origin in origins))
 
 
 def provenance(spec: StudySpec) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.analyses.regions import PostprocessParams
-from pipeline.evaluation import EvalParams, ProbeParams
+from pipeline.evaluation import EvalParams, FeatureMapping, ProbeParams
 from pipeline.models import EmbedParams, parse_params
 from pipeline.params import Params
 from pipeline.preprocessing import BinParams, LfpParams, SplitParams, WindowParams
@@ -49,7 +49,7 @@ class Data(Params):
         None, min_length=2, description="regions that count; channels in others have no label"
     )
     label_origin: str | None = Field(None, description="take labels of this origin only")
-    mapping: dict[str, Any] | None = Field(None, description="columns of a file of features")
+    mapping: FeatureMapping | None = Field(None, description="columns of a file of features")
 
 
 class Model(Params):
