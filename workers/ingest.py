@@ -39,6 +39,11 @@ def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
                 f"{pattern}: dandisets are not ingested by name yet; download with "
                 f"`dandi download DANDI:{pattern[6:].split('/')[0]}` and ingest the folder"
             )
+        if "://" in pattern:
+            raise SourceError(
+                f"{pattern}: of URLs, only http:// and https:// are read; give one of those, or "
+                "download the file"
+            )
         for path in _expand(pattern, base):
             found[str(path)] = None
     return list(found)
@@ -57,19 +62,30 @@ def register(
     return keys
 
 
-def ingest(keys: list[str]) -> list[dict[str, Any]]:
+def ingest(
+    keys: list[str], *, on_file: Callable[[str], None] = lambda path: None
+) -> list[dict[str, Any]]:
     """Read registered files, those again whose reading failed before; what came of each.
+
+    Parameters
+    ----------
+    on_file
+        Called with the path of each file before it is read.
 
     Returns
     -------
     list
-        One dictionary a file, in the order of their paths: ``path, status, layout``, counts of
-        what it holds, and ``messages``, its warnings or its error.
+        One dictionary a file, in the order of their paths: ``path, status, sessions, layout``,
+        counts of what it holds, and ``messages``, its warnings or its error.
     """
     asked = [{"nwb_file": key} for key in keys]
     (recording.Ingestion & asked & {"ingestion_status": "error"}).delete(prompt=False)
-    done = recording.Ingestion.populate(asked, suppress_errors=True)
-    unread = {key["nwb_file"]: message for key, message in done["error_list"]}
+    unread = {}
+    for key in asked:
+        on_file((session.NwbFile & key).fetch1("path"))
+        done = recording.Ingestion.populate(key, suppress_errors=True)
+        for _, message in done["error_list"]:
+            unread[key["nwb_file"]] = message
     return _outcome(asked, unread)
 
 
@@ -83,6 +99,7 @@ def describe(
     root, path = (None, source) if remote else root_of(Path(source))
     kind = "features" if Path(path).suffix in FEATURES else "nwb"
     mark: dict[str, Any] = {"root": root, "path": path, "revision": 0}
+    columns = None
     if mapping is not None and kind == "features":
         columns = mark["mapping"] = FeatureMapping.model_validate(mapping).to_json()
     return {
@@ -99,7 +116,6 @@ def describe(
 
 
 def _expand(pattern: str, base: Path) -> list[Path]:
-    columns = None
     path = Path(pattern).expanduser()
     path = path if path.is_absolute() else base / path
     if path.is_file():
@@ -174,7 +190,7 @@ def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> li
         row = describe(source, lab=lab)
         known = bool(session.NwbFile & {"nwb_file": row["nwb_file"]})
         shown: dict[str, Any] = {"path": row["path"], "bytes": row["bytes"], "registered": known}
-        shown |= {"layout": "features", "lfp": 0, "channels": 0, "units": 0, "message": None}
+        shown |= {"layout": "features", "lfp": 0, "channels": 0, "units": 0, "messages": []}
         if row["file_kind"] == "nwb":
             try:
                 found = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
@@ -183,25 +199,32 @@ def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> li
                     "lfp": len(found.lfp),
                     "channels": len(found.channels),
                     "units": len(found.units),
+                    "messages": found.warnings,
                 }
             except ReadError as error:
-                shown |= {"layout": "error", "message": f"{error.message} {error.way_out}"}
+                said = _sentence(error.message, error.way_out)
+                shown |= {"layout": "error", "messages": [said]}
         rows.append(shown)
     return rows
 
 
 def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[str, Any]]:
     found = {row["nwb_file"]: row for row in (recording.Ingestion & asked).to_dicts()}
+    told: dict[str, list[str]] = {}
+    spoken = recording.IngestionSession.proj() * session.Session.proj("session_id") & asked
+    for row in spoken.to_dicts(order_by="session"):
+        told.setdefault(row["nwb_file"], []).append(row["session_id"])
     rows = []
     for file in (session.NwbFile & asked).to_dicts(order_by="path"):
         row = found.get(file["nwb_file"], {})
-        wrong = [f"{row['message']} {row['way_out']}"] if row.get("message") else []
+        wrong = [_sentence(row["message"], row["way_out"])] if row.get("message") else []
         wrong += [unread[file["nwb_file"]]] if file["nwb_file"] in unread else []
         warnings = row.get("warnings", [])
         rows.append(
             {
                 "path": file["path"],
                 "status": row.get("ingestion_status", "error"),
+                "sessions": told.get(file["nwb_file"], []),
                 "layout": row.get("layout"),
                 **{
                     name: row.get(f"n_{name}", 0) for name in ("lfp", "channels", "units", "trials")
@@ -211,3 +234,7 @@ def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[s
             }
         )
     return rows
+
+
+def _sentence(message: str, way_out: str | None) -> str:
+    return f"{message.rstrip('.')}; {way_out}" if way_out else message

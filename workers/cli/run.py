@@ -1,13 +1,18 @@
 """Verbs of the panel *run*: ingest, status."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .show import out, print_json, print_rows, say
+from .show import out, print_json, print_rows, progress, show
 
 PANEL = "Run"
+KINDS = {
+    "labels": "labels FILE --for SESSION",
+    "embeddings": "embeddings FILE --mapping FILE.toml",
+}
+"""What can be ingested besides recordings, and how it is asked for."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -36,11 +41,16 @@ def ingest(
     """Read recordings, labels or embeddings into the tables."""
     import schemas
 
+    kind, given = source[0], source[1:]
+    if kind in KINDS and len(given) != 1 and not Path(kind).exists():
+        raise typer.BadParameter(f"`{kind}` takes one file: fieldbase ingest {KINDS[kind]}")
     schemas.activate()
-    if source[0] == "labels" and len(source) == 2:
-        _labels(Path(source[1]), session, evidence, json)
-    elif source[0] == "embeddings":
-        _files(source[1:], lab, mapping, dry_run, json)
+    if kind == "labels" and given:
+        _labels(Path(given[0]), session, evidence, json)
+    elif kind == "embeddings" and given:
+        from ..ingest import find_embeddings
+
+        _files(find_embeddings(given, base=Path.cwd()), lab, mapping, dry_run, json)
     else:
         _files(source, lab, None, dry_run, json)
 
@@ -49,7 +59,7 @@ def _labels(file: Path, session: str | None, evidence: str | None, json: bool) -
     from ..labels import ingest_labels
 
     if session is None:
-        raise LookupError("labels belong to a session: give it with --for SESSION")
+        raise typer.BadParameter(f"labels belong to a session: fieldbase ingest {KINDS['labels']}")
     added = ingest_labels(file, session, evidence=evidence)
     print_json(added.to_json()) if json else added.print(out)
 
@@ -61,25 +71,31 @@ def _files(sources, lab, mapping: Path | None, dry_run: bool, json: bool) -> Non
     columns = read_mapping(mapping) if mapping else None
     if dry_run:
         rows = preview(sources, base=Path.cwd(), lab=lab)
-        if json:
-            print_json(rows)
-        else:
-            names = ("path", "bytes", "layout", "lfp", "channels", "units", "registered")
-            print_rows("", names, [[row[name] for name in names] for row in rows])
-        return
-    keys = register(sources, base=Path.cwd(), lab=lab, mapping=columns)
-    say(f"{len(keys)} files")
-    rows = read(keys)
+        shown = ("path", "size", "layout", "lfp", "channels", "units", "registered")
+    else:
+        keys = register(sources, base=Path.cwd(), lab=lab, mapping=columns)
+        with progress("reading", len(keys)) as on_file:
+            rows = read(keys, on_file=on_file)
+        shown = ("path", "status", "session", "layout", "lfp", "channels", "units", "trials")
     if json:
         print_json(rows)
     else:
-        names = ("path", "status", "layout", "lfp", "channels", "units", "trials", "warnings")
-        print_rows("", names, [[row[name] for name in names] for row in rows])
+        print_rows("", shown, [[_told(row)[name] for name in shown] for row in rows])
         for row in rows:
             for text in row["messages"]:
-                out.print(f"{row['path']}: {text}", markup=False, style="dim")
-    if any(row["status"] == "error" for row in rows):
+                show(f"{row['path']}: {text}")
+    if any("error" in (row.get("status"), row["layout"]) for row in rows):
         raise typer.Exit(1)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as people read it."""
+    names = row.get("sessions", [])
+    size = row.get("bytes")
+    return row | {
+        "session": names[0] if len(names) == 1 else f"{len(names)} sessions" if names else None,
+        "size": None if size is None else f"{size / 1e6:,.1f} MB",
+    }
 
 
 def status(json: Json = False) -> None:
@@ -88,7 +104,7 @@ def status(json: Json = False) -> None:
 
     from ..status import table_status
 
-    schemas.activate()
+    schemas.activate(create=False)
     rows = table_status()
     if json:
         print_json(rows)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 out = Console(highlight=False)
@@ -16,12 +17,17 @@ err = Console(stderr=True, highlight=False)
 def complain(text: str) -> None:
     """One message on standard error."""
     err.print("[red]fieldbase:[/]", end=" ")
-    err.print(text, markup=False)
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def show(text: str) -> None:
+    """One line of the answer on standard output, never broken: it may be a line to copy."""
+    out.print(text, markup=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """One line of progress on standard error, where it does not disturb what is piped."""
-    err.print(text, markup=False, style="dim")
+    err.print(text, markup=False, style="dim", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -38,11 +44,27 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def _cell(value: Any) -> str:
-    from rich.markup import escape
-
     if value is None or value != value:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return escape(f"{value:.3g}" if isinstance(value, float) else str(value))
+
+
+@contextmanager
+def progress(doing: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar over `total` things; yields what is called with the name of each before it is done."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=err, transient=True,
+    ) as shown:  # fmt: skip
+        bar = shown.add_task(doing, total=total, completed=-1)
+
+        def on_next(name: str) -> None:
+            place = escape(name.rpartition("/")[2])
+            shown.update(bar, advance=1, description=f"{doing} {place}")
+
+        yield on_next
 
 
 @contextmanager
