@@ -11,6 +11,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 with warnings.catch_warnings():  # it warns where there is no datajoint.json: we need none
@@ -135,19 +137,41 @@ def _connect_to(host: str) -> dj.Connection:
     where = f"{database.backend} server {host}:{database.port}"
     if missing:
         raise ServerError(f"the {where} needs {' and '.join(missing)}; set them, or unset DJ_HOST")
+    kind = PostgresConnection if database.backend == "postgresql" else dj.Connection
+    user, password = database.user, dj.config["database.password"]
     try:
-        with warnings.catch_warnings():  # MariaDB is refused below, in our words
-            warnings.filterwarnings("ignore", message="MariaDB")
-            kind = PostgresConnection if database.backend == "postgresql" else dj.Connection
-            return kind(
-                host, database.user, dj.config["database.password"], use_tls=database.use_tls
-            )
+        with _warnings_held():
+            return kind(host, user, password, use_tls=database.use_tls)
     except Exception as error:
+        reason = error.args[1] if len(error.args) > 1 else str(error).strip()
         raise ServerError(
-            f"the {where} cannot be reached as {database.user!r} "
-            f"({str(error).strip().splitlines()[0]}); check DJ_HOST, DJ_PORT, DJ_USER, DJ_PASS "
-            "and DJ_BACKEND, or unset DJ_HOST to use the embedded database"
+            f"the {where} cannot be reached as {user!r} ({str(reason).splitlines()[0]}); check "
+            "DJ_HOST, DJ_PORT, DJ_USER, DJ_PASS and DJ_BACKEND, or unset DJ_HOST to use the "
+            "embedded database"
         ) from error
+
+
+@contextmanager
+def _warnings_held() -> Iterator[None]:
+    """Keep back what DataJoint warns of until the connection stands; drop it if it does not.
+
+    Then our sentence says what is wrong; that MariaDB is refused is said in our words too.
+    """
+    held: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        held.append(record)
+        return False
+
+    dj.logger.addFilter(hold)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="MariaDB")
+            yield
+    finally:
+        dj.logger.removeFilter(hold)
+    for record in held:
+        dj.logger.handle(record)
 
 
 def _set_logging() -> None:

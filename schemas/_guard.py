@@ -21,8 +21,9 @@ class Guarded:
         DeleteRefused
             If something was computed from the rows and would stay; the message names it.
         """
-        refuse_used(self)
-        return super().delete(*args, **options)
+        rows = _by_key(self)
+        refuse_used(rows)
+        return super(Guarded, rows).delete(*args, **options)
 
 
 class DeleteRefused(DataJointError):
@@ -31,6 +32,7 @@ class DeleteRefused(DataJointError):
 
 def refuse_used(rows: dj.Table) -> None:
     """Raise DeleteRefused if deleting `rows` leaves results that were computed from them."""
+    rows = _by_key(rows)
     going = {table.full_table_name: table for table in dj.Diagram.cascade(rows)}
     used: dict[str, set[str]] = {}
     for parent, child, link in _links():
@@ -52,6 +54,17 @@ def refuse_used(rows: dj.Table) -> None:
             f"these {len(rows)} rows of {type(rows).__name__} are not deleted, because results "
             f"that would stay came from them: {told}. Delete those first"
         )
+
+
+def _by_key(rows: dj.Table) -> dj.Table:
+    """The same rows, named one by one where MySQL is the server.
+
+    There DataJoint 2.3.5 takes the columns of a subquery for columns of the table that a cascade
+    begins with, and stops.
+    """
+    if rows.connection.adapter.backend != "mysql" or not rows.restriction:
+        return rows
+    return type(rows)() & rows.keys()
 
 
 def _links() -> Iterator[tuple[type, type, callable]]:

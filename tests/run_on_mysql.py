@@ -6,6 +6,7 @@ one made by ``.ci/mysql`` on Debian. With none of these it fails and says so.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,14 +66,17 @@ def named() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def on_debian() -> Iterator[dict[str, str]]:
+    """A server of this run alone: others may run at the same time."""
     tool = str(ROOT / ".ci" / "mysql")
-    started = subprocess.run([tool, "start"], stdout=subprocess.PIPE, text=True)
+    ours = os.environ | {"FIELDBASE_MYSQL_OWNER": str(os.getpid())}
+    started = subprocess.run([tool, "start"], stdout=subprocess.PIPE, text=True, env=ours)
     if started.returncode:
         raise SystemExit(started.returncode)
+    told = dict(re.findall(r"(\w+)=(\S+)", started.stdout))
     try:
-        yield dict(re.findall(r"(DJ_\w+)=(\S+)", started.stdout))
+        yield {name: value for name, value in told.items() if name.startswith("DJ_")}
     finally:
-        subprocess.run([tool, "stop"], check=True)
+        subprocess.run([tool, "stop"], check=True, env=ours | told)
 
 
 SERVERS = {"docker": in_docker, "named": named, "debian": on_debian}
@@ -92,5 +96,11 @@ def main(arguments: list[str]) -> int:
         return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
+def stop(*_) -> None:
+    """A run that is told to stop takes its server down with it."""
+    sys.exit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main(sys.argv[1:]))

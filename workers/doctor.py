@@ -1,18 +1,14 @@
 """What is installed and reachable, and the line that mends what is not."""
 
+import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-EXTRAS = {
-    "torch": ("torch", "training and embedding"),
-    "transformers": ("torch", "Lfp2Vec"),
-    "ibl-neuropixel": ("ibl", "destriping"),
-    "dandi": ("dandi", "dandisets"),
-    "s3fs": ("s3", "stores and files on S3"),
-    "nbclient": ("notebook", "running the notebooks"),
-}
+from .extras import EXTRAS, pip_line
+
+DISTRIBUTIONS = {"ibldsp": "ibl-neuropixel"}
 
 
 def examine() -> list[dict[str, Any]]:
@@ -20,10 +16,11 @@ def examine() -> list[dict[str, Any]]:
     rows = [_row("python", platform.python_version(), "", needed=True)]
     for package in ("fieldbase", "datajoint", "pynwb", "numpy"):
         rows.append(_row(package, _version(package) or "missing", "", needed=True))
-    for package, (extra, purpose) in EXTRAS.items():
+    for module, (_, purpose) in EXTRAS.items():
+        package = DISTRIBUTIONS.get(module, module)
         found = _version(package)
-        mend = "" if found else f"pip install 'fieldbase[{extra}]'"
-        rows.append(_row(package, found or f"missing ({purpose})", mend, needed=False))
+        mend = "" if found else pip_line(module)
+        rows.append(_row(package, found or f"not installed ({purpose})", mend, needed=False))
     return [*rows, *_machine(), *_database()]
 
 
@@ -36,8 +33,10 @@ def _machine() -> list[dict[str, Any]]:
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free / 2**30
-    low = f"make room: stores lie in {home}" if free < 2 else ""
-    rows = [_row("home", f"{home}, {free:.0f} GiB free", low, needed=True)]
+    mend = f"make room: stores lie in {home}" if free < 2 else ""
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        mend = f"choose a folder you may write to with --home or FIELDBASE_HOME, not {place}"
+    rows = [_row("home", f"{home}, {free:.0f} GiB free", mend, needed=True)]
     for name, folder in sorted(data_roots().items()):
         gone = "" if folder.is_dir() else f"fieldbase init --root {name}=FOLDER"
         rows.append(_row(f"data root {name}", str(folder), gone, needed=True))
@@ -45,15 +44,28 @@ def _machine() -> list[dict[str, Any]]:
 
 
 def _database() -> list[dict[str, Any]]:
-    from schemas import connect
-    from schemas._connect import server_version
+    import schemas
+    from schemas._cluster import exists
+    from schemas._connect import named_server, server_version
+    from schemas._home import home_folder
     from schemas._server import ServerError
 
+    home = home_folder()
+    if named_server() is None and not exists(home / "postgres" / "data"):
+        found = "embedded PostgreSQL, none made here yet"
+        return [_row("database", found, "fieldbase init", needed=False)]
     try:
-        product, number = server_version(connect())
+        connection = schemas.connect(create=False)
+        product, number = server_version(connection)
     except ServerError as error:
-        return [_row("database", "not reachable", str(error), needed=True)]
-    return [_row("database", f"{product} {number}", "", needed=True)]
+        return [_row("database", "not usable", str(error), needed=True)]
+    where = f"at {named_server()}" if named_server() else "embedded"
+    rows = [_row("database", f"{product} {number}, {where}", "", needed=True)]
+    try:
+        schemas.activate(create=False)
+    except LookupError:
+        return [*rows, _row("tables", "none yet", "fieldbase init", needed=False)]
+    return [*rows, _row("tables", "ready", "", needed=True)]
 
 
 def _row(what: str, found: str, mend: str, *, needed: bool) -> dict[str, Any]:

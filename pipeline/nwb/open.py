@@ -96,7 +96,7 @@ def _open_url(url: str) -> Iterator[Any]:
     except ImportError as error:
         kind = url.partition("://")[0]
         raise ReadError(
-            "open", f"{kind}:// needs a package that is missing ({error})", "pip install 's3fs'"
+            "open", f"{kind}:// needs a package that is missing ({error})", "pip install 'fieldbase[s3]'"
         ) from error
     except Exception as error:  # fsspec lets aiohttp's many errors through
         raise ReadError(

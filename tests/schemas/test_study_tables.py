@@ -49,10 +49,12 @@ def test_populate_makes_nothing_that_nobody_asked_for(lab, tables):
 def test_a_task_alone_is_enough_to_populate_by_hand(lab, tables):
     from schemas import embedding, training, windows
 
-    trained = (training.Training & "n_epochs = 0").keys()[0]
-    window = windows.Windows().keys()[0]
+    done = embedding.EmbeddingTask & (training.Training & "n_epochs = 0") & windows.WindowsLfp
+    inputs = done.proj("training", "windows").to_dicts(limit=1)[0]
     params = embedding.EmbedParamSet.register(None, _embed_params(layer=0))
-    asked = embedding.EmbeddingTask.ensure(**trained, **window, **params)
+    asked = embedding.EmbeddingTask.ensure(
+        training=inputs["training"], windows=inputs["windows"], **params
+    )
     made = embedding.Embedding.populate(asked)
     assert made["success_count"] == 1
     assert (embedding.Embedding & asked).fetch1("vectors").load().dtype == np.float32

@@ -87,8 +87,8 @@ def test_the_model_that_hears_and_does_best_is_registered_once(mice, model, tabl
 def test_a_name_that_is_taken_is_refused(mice, model, tables):
     from schemas._registered import register_model
 
-    done = tables.training.Training * tables.training.TrainingTask & "fold = 1"
-    other = (done * tables.training.ModelParamSet & {"family": "band_power"}).fetch1("training")
+    other = tables.training.Training & f"training != '{find_model('small').training}'"
+    other = other.to_arrays("training")[0]
     assert register_study_model("locate_small", "second")["registered"] == "second"
     with pytest.raises(ValueError, match="'second' is training"):
         register_model("second", other)

@@ -39,27 +39,33 @@ keep.add_to(app)
 
 def main() -> None:
     """Run the command; a failure the user can mend is one message and exit code 2."""
-    from schemas._server import ServerError
+    try:
+        from schemas._server import ServerError
+    except ValueError as error:  # DataJoint reads its settings when it is imported
+        complain(f"the settings of the database cannot be read: {_told(error)}")
+        sys.exit(2)
 
+    from ..extras import MissingExtra, missing
     from ..ingest import SourceError
     from ..study.spec import StudyError
 
+    mendable = ServerError, SourceError, StudyError, MissingExtra, FileNotFoundError, LookupError
     try:
         app()
-    except (ServerError, SourceError, StudyError, FileNotFoundError, LookupError) as error:
+    except mendable as error:
         complain(str(error))
         sys.exit(2)
     except ModuleNotFoundError as error:
-        complain(_missing(error))
+        sentence = missing(error)
+        if sentence is None:
+            raise
+        complain(sentence)
         sys.exit(2)
 
 
-def _missing(error: ModuleNotFoundError) -> str:
-    extras = {
-        "torch": "torch", "transformers": "torch", "ibldsp": "ibl", "dandi": "dandi",
-        "s3fs": "s3", "nbclient": "notebook",
-    }  # fmt: skip
-    name = (error.name or "").split(".")[0]
-    if name not in extras:
-        raise error
-    return f"this needs {name}, which is not installed: pip install 'fieldbase[{extras[name]}]'"
+def _told(error: ValueError) -> str:
+    """What a pydantic error says, in one line."""
+    if not hasattr(error, "errors"):
+        return " ".join(str(error).split())
+    places = (f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors())
+    return "; ".join(places)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .show import out, print_json, print_rows
+from .show import print_json, show
 
 PANEL = "Keep"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,18 +26,22 @@ def init(
     """Make the database, the stores and the tables; say where data roots lie."""
     import schemas
     from schemas._home import home_folder
+    from schemas._names import check_name
     from schemas._roots import add_root, data_roots
 
     for text in root or ():
         name, _, folder = text.partition("=")
-        if not name or not Path(folder).expanduser().is_dir():
-            raise FileNotFoundError(f"--root takes NAME=FOLDER, got {text!r}: no such folder")
-        add_root(name, Path(folder))
+        if not (name and folder and Path(folder).expanduser().is_dir()):
+            raise typer.BadParameter(f"takes NAME=FOLDER, a folder that is there; got {text!r}")
+        try:
+            add_root(check_name(name, "data roots"), Path(folder))
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
     schemas.activate()
     tables = sum(len(module.schema.list_tables()) for module in schemas.MODULES)
-    out.print(f"home {home_folder()}: {tables} tables ready", markup=False)
+    show(f"home {home_folder()}: {tables} tables ready")
     for name, folder in sorted(data_roots().items()):
-        out.print(f"data root {name}: {folder}", markup=False)
+        show(f"data root {name}: {folder}")
 
 
 def doctor(json: Json = False) -> None:
@@ -48,7 +52,9 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json(findings)
     else:
-        names = ("what", "found", "mend")
-        print_rows("", names, [[row[name] for name in names] for row in findings])
+        for row in findings:
+            show(f"{row['what']:<16}{row['found']}")
+            if row["mend"]:
+                show(f"{'':<16}→ {row['mend']}")
     if any(row["mend"] for row in findings if row["needed"]):
         raise typer.Exit(1)

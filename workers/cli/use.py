@@ -29,8 +29,15 @@ def demo(
         "fieldbase-demo"
     ),
     device: Device = "auto",
+    install: Annotated[
+        bool, typer.Option(help="Let pip install torch and transformers where they are missing.")
+    ] = True,
 ) -> None:
     """From nothing to a finished report, on a synthetic laboratory."""
+    from ..extras import install as install_extra
+
+    if install:
+        install_extra("torch", say)
     from ..demo import run_demo
 
     with training_progress() as on_epoch:
@@ -59,7 +66,7 @@ def locate(
     schemas.activate()
     found = run_locate(
         file, model=model, out=to, write_nwb=write_nwb, allow_synthetic=allow_synthetic,
-        device=_device(device), say=say,
+        device=_device(device, needed=False), say=say,
     )  # fmt: skip
     if json:
         print_json(found.to_json())
@@ -127,9 +134,16 @@ def report(
     out.print(f"report: {page}")
 
 
-def _device(name: str) -> str:
+def _device(name: str, *, needed: bool = True) -> str:
+    """The device to run on; a machine without torch is told so before anything is computed."""
+    from ..extras import is_installed, need
+
+    if needed:
+        need("torch", "transformers")
     if name != "auto":
         return name
+    if not is_installed("torch"):
+        return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
