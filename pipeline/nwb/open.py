@@ -95,9 +95,8 @@ def _open_url(url: str) -> Iterator[Any]:
         handle = filesystem.open(path, "rb", block_size=BLOCK_BYTES, **options)
     except ImportError as error:
         kind = url.partition("://")[0]
-        raise ReadError(
-            "open", f"{kind}:// needs a package that is missing ({error})", "pip install 'fieldbase[s3]'"
-        ) from error
+        problem = f"{kind}:// needs a package that is missing ({error})"
+        raise ReadError("open", problem, "pip install 'fieldbase[s3]'") from error
     except Exception as error:  # fsspec lets aiohttp's many errors through
         raise ReadError(
             "open", f"{url} cannot be fetched ({type(error).__name__}: {error})", _DOWNLOAD
