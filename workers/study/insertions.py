@@ -1,5 +1,7 @@
 """What the report draws of each probe: power, predicted region, confidence and file label."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from pipeline.analyses.report_data import InsertionReport
 from pipeline.analyses.spectra import SpectraParams, phase_profile, power_spectra
 from pipeline.recording import WindowSet
 from schemas import prediction
+from schemas._infer import channel_rows
 from schemas._roles import member_windows, role_masks
 
 from .models import final_trainings, windows_of
@@ -15,6 +18,15 @@ from .spec import StudySpec
 
 MOST = 12
 HIGHEST_HZ = 250.0
+ANSWER = ("probe", "channel", "predicted", "confidence", "refused")
+
+
+class Said(NamedTuple):
+    """Class probabilities, and which window and channel each row is about."""
+
+    outputs: np.ndarray
+    window: np.ndarray
+    channel: np.ndarray
 
 
 def insertion_reports(spec: StudySpec) -> list[InsertionReport]:
@@ -22,26 +34,61 @@ def insertion_reports(spec: StudySpec) -> list[InsertionReport]:
     split = [row["member"] for row in wanted(spec.study.name, "split_task")]
     if not split or "lfp" not in spec.data.modalities:
         return []
-    made: list[InsertionReport] = []
-    seen: set[str] = set()
-    first = spec.model[0].name
-    for final in [f for f in final_trainings(spec) if f["name"] == first]:
+    first = spec.model[0]
+    finals = [
+        final
+        for final in final_trainings(spec)
+        if final["name"] == first.name and final["seed"] == first.seeds[0]
+    ]
+    heard: dict[str, list[dict[str, Any]]] = {}
+    for final in finals:
         for name in windows_of(split[0], final["fold"], ("test",)):
-            if name in seen or len(made) >= MOST:
-                continue
-            seen.add(name)
-            windowset = member_windows(split[0], name)
-            held_out = role_masks(split[0], final["fold"], windowset)["test"]
-            key = {"training": final["training"], "windows": name}
-            made += draw_probes(windowset, answers(key), first, held_out)
-    return made
+            heard.setdefault(name, []).append(final)
+    made: list[InsertionReport] = []
+    for name, by in list(heard.items())[:MOST]:
+        windowset = member_windows(split[0], name)
+        masks = [role_masks(split[0], final["fold"], windowset)["test"] for final in by]
+        keys = [{"training": final["training"], "windows": name} for final in by]
+        if masks[0].all():
+            said = answers(keys[0])
+        else:
+            said = held_out_answers(windowset, keys, masks)
+        made += draw_probes(windowset, said, first.name, np.any(masks, axis=0))
+    return made[:MOST]
+
+
+def held_out_answers(
+    windowset: WindowSet, keys: list[dict[str, str]], masks: list[np.ndarray]
+) -> pd.DataFrame:
+    """Answers per channel where a recording was cut in time: from held-out windows alone.
+
+    The stored answers put together all windows of a recording, among them those trained on; here
+    each window is answered by the fold that held it out.
+    """
+    parts, post = [], None
+    for key, held_out in zip(keys, masks, strict=True):
+        rows = (prediction.Prediction * prediction.PredictionTask & key).to_dicts()
+        for row in rows[:1]:
+            window = row["window_index"].load()
+            keep, post = held_out[window], prediction.PostprocessParamSet.get(row)
+            site = row["site_index"].load()[keep]
+            parts.append((row["output_classes"], row["outputs"].load()[keep], window[keep], site))
+    if post is None:
+        return pd.DataFrame(columns=list(ANSWER))
+    classes = list(dict.fromkeys(name for part in parts for name in part[0]))
+    outputs = [np.zeros((len(part[1]), len(classes))) for part in parts]
+    for block, (names, found, _, _) in zip(outputs, parts, strict=True):
+        block[:, [classes.index(name) for name in names]] = found
+    window, site = (np.concatenate([part[at] for part in parts]) for at in (2, 3))
+    said = Said(np.concatenate(outputs), window, site)
+    rows = channel_rows(said, classes, windowset, post, None)
+    return pd.DataFrame(rows, columns=list(ANSWER))
 
 
 def answers(key: dict[str, str]) -> pd.DataFrame:
     """Stored answers per channel of one training and one set of windows."""
     rows = prediction.Prediction.ChannelPrediction * prediction.PredictionTask & key
-    columns = ["probe", "channel", "predicted", "confidence", "refused"]
-    return pd.DataFrame(rows.to_dicts(), columns=columns)
+    return pd.DataFrame(rows.to_dicts(), columns=list(ANSWER))
 
 
 def draw_probes(
