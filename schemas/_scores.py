@@ -16,7 +16,7 @@ def scores(study: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     study
-        Name of one study; None takes all.
+        Name of one study; None takes all, and what `locate` answered outside any study.
 
     Returns
     -------
@@ -36,6 +36,7 @@ def scores(study: str | None = None) -> pd.DataFrame:
         (analysis.Control, "control_task"),
     ):
         rows += _rows_of(table, member, study)
+    rows += _against_later_labels(study)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numeric = ["fold", "value", "chance", "n", "n_groups", "low", "high", "published"]
     frame[numeric] = frame[numeric].apply(pd.to_numeric)
@@ -81,7 +82,31 @@ def _beside(scored, parent) -> list[dict[str, Any]]:
     return (scored * tasks * parent.proj(*columns)).to_dicts()
 
 
-def _tidy(table, row: dict[str, Any], study: str) -> dict[str, Any]:
+def _against_later_labels(study: str | None) -> list[dict[str, Any]]:
+    """Scores of stored predictions against labels that came later; ``target`` says whose labels."""
+    from . import analysis, dataset, prediction, recording, training
+
+    asked = dataset.StudyMember & {"member_table": "prediction_task"}
+    askers: dict[str, list[tuple[str, str]]] = {}
+    for row in asked.to_dicts():
+        askers.setdefault(row["member"], []).append((row["study"], row["member_name"]))
+    named = training.RegisteredModel.to_dicts()
+    names = {row["training"]: row["registered_model"] for row in named}
+    answered = prediction.PredictionTask.proj("training") * training.TrainingTask
+    labels = recording.LabelSet.proj("origin", "evidence")
+    scored = analysis.LabelScore.Score * analysis.LabelScoreTask * answered * labels
+    found = []
+    for row in scored.to_dicts():
+        alone = (None, names.get(row["training"], row["model"]))
+        for asker, model in askers.get(row["prediction"], [alone]):
+            if study is None or asker == study:
+                about = {"eval_model": model, "target": f"{row['origin']} ({row['evidence']})"}
+                about |= {f"eval_{name}": row[name] for name in ("split", "fold", "seed")}
+                found.append(_tidy(analysis.LabelScore, row | about, asker))
+    return found
+
+
+def _tidy(table, row: dict[str, Any], study: str | None) -> dict[str, Any]:
     return {
         "study": study,
         "table": table.__name__,

@@ -76,6 +76,18 @@ def test_stored_answers_are_scored_as_counting_by_hand_says(added, located, trut
     assert "1 session" in score["reason"]
 
 
+def test_the_view_over_every_score_has_them_under_the_models_name(added, tables):
+    found, _ = added
+    view = tables.scores()
+    later = view[(view["table"] == "LabelScore") & (view["target"] == "traced.csv (expert)")]
+    assert len(later) == len(found.scores)
+    assert set(later["model"]) == {"small"}
+    assert later["study"].isna().all()
+    same = later[(later["level"] == "answer") & (later["metric"] == "accuracy")]
+    told = found.scores.query("level == 'answer' and metric == 'accuracy'")
+    assert same["value"].tolist() == told["value"].tolist()
+
+
 def test_windows_and_channels_are_scored_as_in_an_evaluation(added):
     levels = added[0].scores.groupby("level")["metric"].agg(set)
     assert set(levels.index) == {"window", "channel", "answer"}
