@@ -22,6 +22,17 @@ from .report_scores import distinct_names, is_pooled, overall_scores, tidy, whol
 OPEN = 3  # insertions that are seen without a click
 
 
+LEVELS = {
+    "window": "Window level scores each held-out window of one channel by itself.",
+    "channel": "Channel level scores the mean probability of a channel's held-out windows.",
+}
+RAW = 'Scores are raw: neighbours, priors and "unknown" play no part in them.'
+DRAWN = (
+    "Predicted regions are post-processed: the mean over a channel's held-out windows, smoothed "
+    'only if the study says so, and "unknown" where the model is not sure enough.'
+)
+
+
 @dataclass(frozen=True)
 class Section:
     """A heading with what stands under it; ``id`` is its anchor."""
@@ -35,7 +46,9 @@ def insertions(data: ReportData, parts: list[Markup]) -> Section | None:
     """A picture per insertion; insertions beyond those drawn are named only."""
     if not data.insertions:
         return None
-    first = parts[:OPEN]
+    predicted = any(has_labels(one.channels, "region_pred") for one in data.insertions)
+    first = [element("p", DRAWN, class_="lead")] if predicted else []
+    first += parts[:OPEN]
     if parts[OPEN:]:
         summary = element("summary", counted(len(parts) - OPEN, "more insertion"))
         first.append(element("details", summary, *parts[OPEN:]))
@@ -54,8 +67,10 @@ def scores(data: ReportData) -> Section | None:
     if "published" in rows and rows["published"].notna().any():
         rows["difference"] = pd.to_numeric(rows["value"]) - pd.to_numeric(rows["published"])
     overall = overall_scores(rows)
+    lead = [LEVELS[n] for n in LEVELS if "level" in rows and n in set(rows["level"])]
     recall = overall["metric"].astype(str).str.contains("recall")
-    parts = [_score_picture(data, rows, overall)]
+    parts = [element("p", " ".join([*lead, RAW]), class_="lead")] if lead else []
+    parts.append(_score_picture(data, rows, overall))
     if data.published:
         parts.append(element("p", f"Published values: {data.published}", class_="note"))
     parts.append(tidy(overall[~recall], caption="Scores, with the chance level of the same rows."))
@@ -154,12 +169,10 @@ def controls(data: ReportData) -> Section | None:
     if data.controls.empty and not data.swaps and data.regions.empty:
         return None
     text = "Each control repeats the evaluation with one thing taken away or replaced."
-    body = [
-        element("p", text, class_="lead"),
-        tidy(data.controls, caption="Score of each control beside the score observed."),
-        _swap_table(data),
-        _region_table(data),
-    ]
+    body = [element("p", text, class_="lead"), _swap_table(data), _region_table(data)]
+    if not data.controls.empty:
+        caption = "Score of each control beside the score observed."
+        body.insert(1, tidy(data.controls, caption=caption))
     return Section("controls", "Controls", join(body))
 
 

@@ -237,7 +237,8 @@ def _controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:
     rows = scores[(scores["table"] == "Control") & (scores["metric"] == "balanced_accuracy")].copy()
     same = (rows["level"] == headline.level) | (rows["target"] != "phase_randomised")
     rows = rows[same]
-    rows = rows[rows["target"] != "relabelled"]  # has a table of its own
+    own = ("relabelled", "independent_channels")  # have tables of their own
+    rows = rows[~rows["target"].isin(own)]
     rows["control"] = rows["target"].str.replace("_", " ")
     told = rows["detail"].fillna("").str.extract(r"observed ([0-9.]+)")[0]
     rows["observed"] = pd.to_numeric(told)
