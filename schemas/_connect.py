@@ -76,7 +76,7 @@ def named_server() -> str | None:
     """The host of the server the configuration names, None if it names none."""
     if os.environ.get("DJ_HOST"):
         return os.environ["DJ_HOST"]
-    if dj.config.database.host != "localhost":  # set in this process
+    if dj.config.database.host not in ("", "localhost"):  # set in this process
         return dj.config.database.host
     path = dj.config._config_path
     if path is None:
