@@ -245,13 +245,18 @@ def draw(
     image = picture(
         lambda narrow: draw_insertion(one, colours, narrow=narrow, watermark=data.watermark),
         alt=alt,
-        caption=" ".join([*drawing_notes(one), *one.notes]),
+        caption=" ".join([*drawing_notes(one), *map(_sentence, one.notes)]),
         light=light,
     )
     title = element(
         "h3", f"{one.session}, {one.probe} ", element("small", f"subject {one.subject}")
     )
     return element("article", title, image)
+
+
+def _sentence(note: str) -> str:
+    """A note with a capital and a full stop."""
+    return note[:1].upper() + note[1:] + ("" if note.endswith((".", "!", "?")) else ".")
 
 
 def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) -> Markup | None:
@@ -265,7 +270,8 @@ def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) 
     groups, folds = [], []
     levels = overall["level"] if "level" in overall else pd.Series("", overall.index)
     for level, group in overall.groupby(levels, sort=False, dropna=False):
-        groups.append((f"{metric}, {level} level" if level else metric, group))
+        name = metric.replace("_", " ")
+        groups.append((f"{name}, {level} level" if level else name, group))
         same = single[single["level"] == level] if "level" in single else single
         values = same.dropna(subset=["value"]).groupby("model")["value"].apply(list)
         folds.append({m: v for m, v in values.items() if m in set(group["model"])})
@@ -276,7 +282,7 @@ def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) 
     marks += [("published", "published")] if published else []
     return picture(
         lambda narrow: forest_figure(groups, narrow=narrow, folds=folds, published=published),
-        alt=f"{metric} of each model with interval and chance",
+        alt=f"{metric.replace('_', ' ')} of each model with interval and chance",
         caption=key(*marks),
         watermark=data.watermark,
     )
@@ -289,7 +295,9 @@ def _forest(data: ReportData, rows: pd.DataFrame, by: str, zero: bool) -> Markup
     rows["model"] = distinct_names(rows, (by,))
     groups = [(f"by {name}" if zero else str(name), g) for name, g in rows.groupby(by, sort=False)]
     limits = None if zero else (0.0, 1.0)
-    kinds = [("dot", "value"), ("range", "interval")] + ([] if zero else [("chance", "chance")])
+    kinds = [("dot", "value"), ("range", "interval")]
+    if "chance" in rows and pd.to_numeric(rows["chance"]).notna().any():
+        kinds.append(("chance", "chance"))
     return picture(
         lambda narrow: forest_figure(groups, narrow=narrow, zero=zero, limits=limits),
         alt=f"{'Silhouettes' if zero else 'Linear probes'} of each model",

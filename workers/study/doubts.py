@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline.analyses.report_data import Swap
+from pipeline.analyses.report_data import Headline, Swap
 from schemas import analysis
 
 from .plan import wanted
@@ -30,6 +30,10 @@ def regions(scores: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["channels", "region"], ascending=[False, True], ignore_index=True)
 
 
+MOSTLY_COPIES = 0.8
+"""Share of independent channels from which copies are no longer worth a sentence."""
+
+
 def doubts(table: pd.DataFrame) -> list[str]:
     """One sentence for each region that rests on one signal, or that has copies among its own."""
     said = []
@@ -43,11 +47,26 @@ def doubts(table: pd.DataFrame) -> list[str]:
                 f"{_likeness(row['largest_r'])}), n = 1 independent channel: wire and region "
                 "cannot be told apart."
             )
-        elif signals < n:
+        elif signals <= MOSTLY_COPIES * n:
             said.append(
                 f"{region} has n = {signals} independent channels: among its {n} some are copies "
                 f"of one another (r up to {_likeness(row['largest_r'])})."
             )
+    return said
+
+
+def rivals(scores: pd.DataFrame, headline: Headline) -> list[str]:
+    """What does as well as the headline's model without what it is meant to read."""
+    if headline.value is None:
+        return []
+    rows = scores[(scores["metric"] == headline.metric) & (scores["level"] == headline.level)]
+    rows = rows[rows["fold"].isna() & rows["detail"].isna() & (rows["table"] == "Evaluation")]
+    rows = rows[(rows["model"] != headline.model) & (rows["value"] >= headline.value)]
+    said = []
+    if len(rows):
+        best = rows.sort_values("value", ascending=False).groupby("model", sort=False)["value"]
+        names = ", ".join(f"{model} {value:.2f}" for model, value in best.max().items())
+        said.append(f"Other models do no worse than {headline.model}: {names}.")
     return said
 
 

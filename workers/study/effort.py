@@ -40,9 +40,11 @@ def spell_effort(spec: StudySpec, signals: list[Counted], folds: int) -> list[st
     if not flop:
         return said
     said.append(f"networks train on {trained:,.0f} of them and read {heard:,.0f}, counted by epoch")
+    cpu = _spell(flop / CPU_FLOPS + CPU_STEP_S * small)
+    gpu = _spell(flop / GPU_FLOPS + GPU_STEP_S * small)
     said.append(
-        f"about {flop / 1e15:,.3g} PFLOP: {_spell(flop / CPU_FLOPS + CPU_STEP_S * small)} on "
-        f"two CPU cores, {_spell(flop / GPU_FLOPS + GPU_STEP_S * small)} on a GPU that does {GPU_FLOPS / 1e12:g} TFLOP/s"
+        f"about {flop / 1e15:,.3g} PFLOP: {cpu} on two CPU cores, {gpu} on a GPU that does "
+        f"{GPU_FLOPS / 1e12:g} TFLOP/s"
     )
     return said
 

@@ -1,6 +1,5 @@
 """A study's rows become one HTML page."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -18,6 +17,7 @@ from schemas import analysis, dataset, embedding, recording, session, training, 
 from schemas._probe import load_vectors
 
 from . import doubts
+from .answer import answer
 from .insertions import insertion_reports
 from .models import final_trainings
 from .plan import wanted
@@ -76,7 +76,7 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         controls=_controls(scores, headline),
         curves=curves(spec),
         regions=rests,
-        doubts=doubts.doubts(rests),
+        doubts=[*doubts.doubts(rests), *doubts.rivals(scores, headline)],
         swaps=doubts.swaps(spec, scores),
         embeddings=embedding_maps(spec),
         notes=notes(spec),
@@ -126,31 +126,6 @@ def _headline(row: pd.Series) -> Headline:
     )
 
 
-def answer(headline: Headline, synthetic: bool, alone: Sequence[str] = ()) -> str:
-    """One sentence: yes, no, or not to be told; ``alone`` are regions that rest on one signal."""
-    where = " on synthetic recordings" if synthetic else ""
-    if headline.value is None:
-        return f"It cannot be told{where}: {headline.reason}."
-    name = headline.metric.replace("_", " ")
-    told = f"{headline.model} reaches a {name} of {headline.value:.2f}"
-    chance = 0.0 if headline.chance is None else headline.chance
-    if headline.low is None or headline.high is None:
-        return f"It cannot be told apart from luck{where}: {told}, without an interval."
-    spread = f"{headline.low:.2f} to {headline.high:.2f}, chance {chance:.2f}"
-    if headline.low > chance and alone:
-        names = ", ".join(alone)
-        signal = "rests on one signal" if len(alone) == 1 else "each rest on one signal"
-        return (
-            f"It cannot be told{where}: {told} ({spread}), but {names} {signal}, so the model may "
-            "know the wire and not the region."
-        )
-    if headline.low > chance:
-        return f"Yes{where}: {told} ({spread})."
-    if headline.high < chance:
-        return f"No{where}: {told} ({spread}), below chance."
-    return f"No evidence that it can{where}: {told} ({spread})."
-
-
 def member_windows(spec: StudySpec) -> list[dict[str, str]]:
     """Keys of the study's windows."""
     return [{"windows": row["member"]} for row in wanted(spec.study.name, "windows_task")]
@@ -188,7 +163,7 @@ def _evaluations(scores: pd.DataFrame) -> pd.DataFrame:
     rows = scores[(scores["table"] == "Evaluation") & scores["metric"].isin(
         ["balanced_accuracy", "accuracy", "macro_f1", "recall", "ece", "coverage", "co_bps",
          "co_bps_unit_mean", "poisson_d2"]
-    )].copy()  # fmt: skip
+    )].drop(columns="split")  # fmt: skip
     rows["metric"] = np.where(
         rows["detail"].notna(), rows["metric"] + " " + rows["detail"].fillna(""), rows["metric"]
     )
