@@ -5,7 +5,7 @@ counts per bin. Every time is in seconds on the session's clock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,14 @@ class WindowSet:
 
     def __len__(self) -> int:
         return len(self.start_s)
+
+    def take(self, keep: Bool[np.ndarray, " window"]) -> "WindowSet":
+        """Some of the windows; the same object, its memory maps unread, where that is all."""
+        if keep.all():
+            return self
+        names = ("start_s", "valid", "lfp", "spikes", "behavior", "features")
+        kept = {name: getattr(self, name) for name in names}
+        return replace(self, **{n: None if a is None else a[keep] for n, a in kept.items()})
 
 
 REASONS = ("kept", "nan", "zero", "invalid_interval", "bad_channel", "outside", "artifact")

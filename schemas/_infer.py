@@ -11,6 +11,7 @@ from pipeline.recording import WindowSet
 from . import embedding, prediction, training
 from ._load import load_windows
 from ._names import clip
+from ._roles import role_masks
 from ._train import checkpoint_folder, condition_of, spectra_of
 
 BATCH = 64
@@ -44,11 +45,17 @@ def embed(
 def predict(
     task: dict[str, Any], *, device: str = "cpu", batch_size: int = BATCH, **_: Any
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The row of one Prediction and one row per channel."""
+    """The row of one Prediction and one row per channel.
+
+    Of a recording whose other windows the model was trained on, only those that its fold holds
+    out are asked about; of any other recording all.
+    """
     from pipeline.models import MODELS
     from pipeline.training.inference import predict_windows
 
-    windowset = load_windows(task["windows"])
+    recorded = load_windows(task["windows"])
+    kept = held_out(task["training"], recorded)
+    windowset = recorded.take(kept)
     trained = (training.Training & {"training": task["training"]}).fetch1()
     started = time.monotonic()
     model = load_model(task["training"], device)
@@ -58,7 +65,7 @@ def predict(
     row = {
         "output": kind,
         "outputs": found.outputs,
-        "window_index": found.window,
+        "window_index": np.flatnonzero(kept).astype(np.int32)[found.window],
         "site_index": found.channel,
         "output_classes": trained["classes"],
         "domain_check": _domain_row(domain),
@@ -69,6 +76,13 @@ def predict(
         return row, []
     params = prediction.PostprocessParamSet.get(task)
     return row, channel_rows(found, trained["classes"], windowset, params, domain)
+
+
+def held_out(name: str, windowset: WindowSet) -> np.ndarray:
+    """Which windows (bool) the fold of a training tests; all where it tests none of them."""
+    asked = (training.TrainingTask & {"training": name}).fetch1()
+    tested = role_masks(asked["split"], asked["fold"], windowset).get("test")
+    return np.ones(len(windowset), bool) if tested is None else tested
 
 
 def load_model(name: str, device: str):
