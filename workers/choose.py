@@ -163,7 +163,10 @@ def why(card: dict[str, Any], recorded: Recorded) -> str:
 
 
 def training_command(recorded: Recorded | None) -> str:
-    """The command that trains a model for such a recording, as far as a study here does."""
+    """The command that trains a model for such a recording: a study here, else one to begin from.
+
+    Paths are such as can be pasted into the shell it is printed in.
+    """
     from .study.spec import StudyError, read_study
 
     human = recorded is not None and recorded.species == "Homo sapiens"
@@ -174,8 +177,17 @@ def training_command(recorded: Recorded | None) -> str:
         except StudyError:
             continue
         if spec.data.labels in suited and "lfp" in spec.data.modalities:
-            return f"fieldbase study run studies/{path.name}"
-    return "fieldbase study run STUDY.toml"
+            return f"fieldbase study run {_from_here(path)}"
+    template = _from_here(Path(__file__).with_name("demo.toml"))
+    return (
+        "fieldbase study run STUDY.toml (begin with a copy of "
+        f"{template}: change [study] name and register, [data] recordings and labels)"
+    )
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _by_digest(name: str) -> tuple[str, dict[str, Any]]:

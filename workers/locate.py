@@ -125,7 +125,7 @@ def _choose(recorded: Recorded, allow: bool, notes: list[str], say: Say) -> Chos
             "No registered model fits, so no region is named; drawn is what needs none. "
             f"Train one: {training_command(recorded)}"
         )
-        say(notes[-1])
+        say("no registered model fits; drawing what needs none")
     for text in passed:
         say(f"passed over {text}")
         if chosen is None:

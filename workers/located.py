@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.analyses.insertion_figure import counted
 from pipeline.analyses.report_data import InsertionReport
 from pipeline.analyses.spectra import Spectra, SpectraParams, band_power, find_reversals
 from pipeline.recording import REASONS
@@ -120,7 +121,8 @@ class Located:
         table = Table(*frame.columns, title=title, title_justify="left", box=None, pad_edge=False)
         for row in frame.itertuples(index=False):
             table.add_row(*[_cell(value) for value in row])
-        console.print(table)
+        if len(frame):
+            console.print(table)
         for probe, runs in zip(self.probes, self.runs, strict=True):
             for text in _describe_runs(probe.probe, runs):
                 console.print(text, markup=False)
@@ -205,12 +207,12 @@ def _complete(probe: InsertionReport) -> InsertionReport:
     notes = list(probe.notes)
     if probe.phase is not None and probe.coherence is not None:
         turns = find_reversals(probe.phase, probe.coherence, channels, params)
-        for turn in turns.to_dict("records"):
+        if len(turns):
+            places = ", ".join(f"{depth:.0f}" for depth in sorted(turns["depth_um"], reverse=True))
             notes.append(
-                f"{probe.probe}: theta ({probe.theta_hz:g} Hz) reverses its phase at "
-                f"{turn['depth_um']:.0f} µm from the tip ({turn['change_deg']:.0f}°)."
+                f"{probe.probe}: theta ({probe.theta_hz:g} Hz) reverses its phase {places} µm from "
+                "the tip."
             )
-
     peak = None if probe.theta_hz is None else round(probe.theta_hz, 2)
     return replace(probe, channels=channels, notes=tuple(notes), theta_hz=peak)
 
@@ -220,10 +222,14 @@ def _describe_runs(probe: str, runs: pd.DataFrame) -> list[str]:
     lines = []
     for run in runs.itertuples():
         place = " ".join(part for part in (probe, run.shank) if part)
-        depth = "" if math.isnan(run.from_um) else f" {run.to_um:.0f} to {run.from_um:.0f} µm,"
+        depth = "" if math.isnan(run.from_um) else f" {_stretch(run.to_um, run.from_um)} µm,"
         sure = "" if math.isnan(run.confidence) else f", median confidence {run.confidence:.2f}"
-        lines.append(f"{place}:{depth} {run.region} ({run.n_channels} channels{sure})")
+        lines.append(f"{place}:{depth} {run.region} ({counted(run.n_channels, 'channel')}{sure})")
     return lines
+
+
+def _stretch(high: float, low: float) -> str:
+    return f"{high:.0f}" if round(high) == round(low) else f"{high:.0f} to {low:.0f}"
 
 
 def _records(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:

@@ -27,6 +27,9 @@ class SpectraParams(Params):
     min_coherence: float = Field(
         0.3, ge=0, le=1, description="least coherence of a channel that takes part in a reversal"
     )
+    chance: float = Field(
+        0.001, gt=0, lt=1, description="share of unrelated channels whose coherence is believed"
+    )
     min_reversal_deg: float = Field(
         120.0, gt=0, le=180, description="least phase difference between the two sides (degrees)"
     )
@@ -189,13 +192,17 @@ def _cross_spectrum(
     peak_hz: float,
     params: SpectraParams,
 ) -> tuple[Complex[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
-    """Cross-spectrum with the reference at one frequency, and coherence, over valid windows."""
+    """Cross-spectrum with the reference at one frequency, and coherence, over valid windows.
+
+    Coherence that unrelated signals reach by chance is 0: of n segments, a share ``chance`` of
+    them exceeds 1 - chance^(1 / (n - 1)) (Carter 1987, Proc. IEEE 75:236).
+    """
     segment = min(round(params.segment_s * rate), lfp.shape[1])
     step = max(1, segment - int(params.overlap * segment))
     wave = np.hanning(segment) * np.exp(-2j * np.pi * peak_hz * np.arange(segment) / rate)
     wave -= wave.mean()  # as if each segment had lost its mean
     parts = np.stack([wave.real, wave.imag]).astype(np.float32)
-    cross, own, other = (np.zeros(lfp.shape[2], complex) for _ in range(3))
+    cross, own, other, count = (np.zeros(lfp.shape[2], complex) for _ in range(4))
     for block in _blocks(lfp):
         both = valid[block] & valid[block, reference][:, None]
         for start in range(0, lfp.shape[1] - segment + 1, step):
@@ -206,9 +213,11 @@ def _cross_spectrum(
             cross += (both * at * anchor.conj()).sum(axis=0)
             own += (both * np.abs(at) ** 2).sum(axis=0)
             other += (both * np.abs(anchor) ** 2).sum(axis=0)
+            count += both.sum(axis=0) * (1 - params.overlap / 2)  # overlapping ones say less
     with np.errstate(invalid="ignore", divide="ignore"):
         coherence = (np.abs(cross) ** 2 / (own * other)).real
-    return cross, coherence
+    by_chance = 1 - params.chance ** (1 / np.maximum(count.real - 1, 1e-3))
+    return cross, np.where(coherence < by_chance, 0.0, coherence)
 
 
 def _blocks(lfp: np.ndarray) -> list[slice]:

@@ -118,9 +118,10 @@ def cut_lfp_windows(
     )
     reasons[found] = CODE["artifact"]
     if len(asked) == 0:
-        cutter.notes.append(
-            f"no window of {window_params.length_s:g} s fits: the recording spans "
-            f"{source.time_of(0):g} to {last_s:g} s, windows were asked for from "
-            f"{window_params.start_s} to {window_params.stop_s}"
-        )
+        spans = f"the recording spans {source.time_of(0):g} to {last_s:g} s"
+        limits = window_params.start_s, window_params.stop_s
+        if any(limit is not None for limit in limits):
+            start, stop = ("…" if limit is None else f"{limit:g}" for limit in limits)
+            spans += f", windows were asked for from {start} to {stop} s"
+        cutter.notes.append(f"no window of {window_params.length_s:g} s fits: {spans}")
     return LfpWindows(cutter.start_s, cutter.data, cutter.rate, reasons, labels, cutter.notes)

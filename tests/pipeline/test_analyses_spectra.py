@@ -123,3 +123,15 @@ def test_without_a_valid_window_there_is_no_profile():
     lfp = noise()
     valid = np.zeros((4, 6), bool)
     assert phase_profile(lfp, RATE, valid, on_one_shank(6), PARAMS) is None
+
+
+@pytest.mark.parametrize("seconds", [3, 60])
+def test_noise_has_no_phase_reversal_however_short_the_recording(seconds):
+    rng = np.random.default_rng(seconds)
+    rate = 500.0
+    lfp = rng.normal(size=(seconds // 3, int(3 * rate), 96)).astype(np.float32)
+    channels = pd.DataFrame({"depth_um": np.arange(96) * 20.0})
+    valid = np.ones((len(lfp), 96), bool)
+    found = phase_profile(lfp, rate, valid, channels, SpectraParams())
+    assert len(found.reversals) == 0
+    assert (found.coherence > 0).sum() <= 2  # the reference, and one in a thousand

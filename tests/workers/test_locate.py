@@ -165,7 +165,7 @@ def test_the_printed_table_carries_the_watermark(located):
     assert text.startswith(f"*** {RECORDING_WATERMARK} ***")
     assert str(found.csv) in text
     assert all(
-        f"{run.region} ({run.n_channels} channels" in text for run in found.runs[0].itertuples()
+        f"{run.region} ({run.n_channels} channel" in text for run in found.runs[0].itertuples()
     )
     assert found.to_json()["watermark"] == RECORDING_WATERMARK
 
