@@ -154,10 +154,12 @@ def start(data: Path, sockets: Path | None) -> str | None:
 
 def stop(data: Path) -> None:
     """Stop the server: running transactions are rolled back, what is committed is kept."""
+    user = _server_user(data)
+    if user is not None:
+        _let_through(data, user[0])
     done = _run(
-        "pg_ctl", "stop", "--mode=fast", "--wait", "--timeout=60", f"--pgdata={data}",
-        user=_server_user(data),
-    )  # fmt: skip
+        "pg_ctl", "stop", "--mode=fast", "--wait", "--timeout=60", f"--pgdata={data}", user=user
+    )
     if done.returncode and read_status(data) is not None and not _remove_stale_pid(data):
         raise ServerError(f"the server in {data} does not stop: {_last_line(done.stderr)}")
 

@@ -57,6 +57,7 @@ def test_without_torch_the_line_that_installs_it_is_all_that_happens(tmp_path, a
     assert ran.returncode == 2
     assert ran.stderr.strip().splitlines()[-1].endswith("pip install 'fieldbase[torch]'")
     assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_the_demo_lets_pip_install_what_is_missing_and_says_when_it_cannot(monkeypatch):
