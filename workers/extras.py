@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import requires
 from importlib.util import find_spec
+from shlex import join
 
 EXTRAS = {
     "torch": ("torch", "training, embedding and predicting"),
@@ -60,7 +61,7 @@ def install(extra: str, say: Callable[[str], None]) -> None:
     if not lacking:
         return
     wanted = requirements(extra)
-    say(f"{' and '.join(lacking)} not installed yet; once: pip install {' '.join(wanted)}")
+    say(f"{' and '.join(lacking)} not installed yet; once: pip install {join(wanted)}")
     done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *wanted])
     importlib.invalidate_caches()
     if done.returncode:
