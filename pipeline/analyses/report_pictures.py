@@ -1,6 +1,7 @@
 """The figures of a report, each drawn for a wide and for a narrow screen."""
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
@@ -167,7 +168,7 @@ def curves_figure(table: pd.DataFrame, *, narrow: bool) -> Figure:
 
 def embedding_figure(one: EmbeddingMap, colours: Mapping[str, str], *, narrow: bool) -> Figure:
     """The same points twice: coloured by region and by session."""
-    by = [("by region", one.region, colours), ("by session", one.session, None)]
+    by = [("by region", one.region, colours), ("by session", _what_differs(one.session), None)]
 
     def paint(_: Figure, axes: list) -> None:
         for ax, (title, labels, known) in zip(axes, by, strict=True):
@@ -195,6 +196,20 @@ def _few_colours(png: bytes) -> bytes:
             file, "png", optimize=True
         )
         return file.getvalue()
+
+
+def _what_differs(names: Sequence[str]) -> list[str]:
+    """The names without the parts, split at signs, that all of them begin or end with."""
+    parts = {name: re.split(r"(?<=[_/ -])", name) for name in set(names)}
+    if len(parts) < 2:
+        return list(names)
+    for end in (0, -1):
+        while len({p[end] for p in parts.values()}) == 1 and all(
+            len(p) > 1 for p in parts.values()
+        ):
+            for left in parts.values():
+                left.pop(end)
+    return ["".join(parts[name]).strip("_/ -") for name in names]
 
 
 def _short(name: object) -> str:
