@@ -18,6 +18,7 @@ from .spec import StudySpec
 
 MOST = 12
 HIGHEST_HZ = 250.0
+FEW, TOGETHER = 8, "electrode groups"
 ANSWER = ("probe", "channel", "predicted", "confidence", "refused")
 
 
@@ -53,7 +54,7 @@ def insertion_reports(spec: StudySpec) -> list[InsertionReport]:
             said = answers(keys[0])
         else:
             said = held_out_answers(windowset, keys, masks)
-        made += draw_probes(windowset, said, first.name, np.any(masks, axis=0))
+        made += draw_probes(windowset, said, first.name, np.any(masks, axis=0), join=True)
     return made[:MOST]
 
 
@@ -92,9 +93,14 @@ def answers(key: dict[str, str]) -> pd.DataFrame:
 
 
 def draw_probes(
-    windowset: WindowSet, said: pd.DataFrame, model: str, held_out: np.ndarray | None = None
+    windowset: WindowSet,
+    said: pd.DataFrame,
+    model: str,
+    held_out: np.ndarray | None = None,
+    *,
+    join: bool = False,
 ) -> list[InsertionReport]:
-    """One InsertionReport per probe of a recording."""
+    """One InsertionReport per probe of a recording; ``join`` draws tetrodes and the like as one."""
     if windowset.lfp is None or not windowset.valid.any():
         return []
     valid = windowset.valid if held_out is None else windowset.valid & held_out[:, None]
@@ -105,12 +111,17 @@ def draw_probes(
     spectra = power_spectra(windowset.lfp, windowset.rate, valid, SpectraParams())
     shown = (spectra.freqs > 0) & (spectra.freqs <= HIGHEST_HZ)
     made = []
-    for probe, rows in channels.groupby("probe", sort=False):
-        at = rows.index.to_numpy()
-        profile = phase_profile(
-            windowset.lfp[:, :, at], windowset.rate, valid[:, at],
-            rows.reset_index(drop=True), SpectraParams(),
-        )  # fmt: skip
+    names, joined = _drawings(channels) if join else (channels["probe"], ())
+    for probe, rows in channels.groupby(names, sort=False):
+        at, profile, told = rows.index.to_numpy(), None, []
+        if probe == TOGETHER:
+            told = [f"{', '.join(joined)}: drawn as one, in file order."]
+            rows = rows.drop(columns=["probe", "shank"])
+        else:
+            profile = phase_profile(
+                windowset.lfp[:, :, at], windowset.rate, valid[:, at],
+                rows.reset_index(drop=True), SpectraParams(),
+            )  # fmt: skip
         made.append(
             InsertionReport(
                 session=windowset.session,
@@ -120,10 +131,19 @@ def draw_probes(
                 power=spectra.power[at][:, shown],
                 channels=rows.reset_index(drop=True),
                 model=model,
-                notes=tuple(windowset.provenance.get("notes", ())),
+                notes=(*told, *windowset.provenance.get("notes", ())),
                 phase=None if profile is None else profile.phase,
                 coherence=None if profile is None else profile.coherence,
                 theta_hz=None if profile is None else profile.theta_hz,
             )
         )
     return made
+
+
+def _drawings(channels: pd.DataFrame) -> tuple[pd.Series, tuple[str, ...]]:
+    """Which picture each channel is in: its probe's, or one of all small probes without depth."""
+    by = channels.groupby("probe", sort=False)
+    small = (by.size() <= FEW) & by["depth_um"].apply(lambda depth: depth.isna().all())
+    joined = tuple(small.index[small]) if small.sum() > 1 else ()
+    names = channels["probe"].where(~channels["probe"].isin(joined), TOGETHER)
+    return names, joined
