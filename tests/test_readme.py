@@ -1,0 +1,99 @@
+"""What the README tells people to type is there."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+import schemas
+from workers.cli import app
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+PROSE = re.sub(r"\s+", " ", TEXT)
+LINES = [line[4:].partition(" #")[0].strip() for line in re.findall(r"^    .*", TEXT, re.M)]
+SPOKEN = [text.replace("\n", " ") for text in re.findall(r"`([^`]+)`", TEXT)]
+COMMANDS = sorted(
+    {
+        part.strip()
+        for line in [*LINES, *SPOKEN]
+        for part in line.split("&&")
+        if part.strip().startswith("fieldbase ")
+    }
+)
+PYTHON = [line for line in LINES if re.match(r"(import|schemas|recording)\b", line)]
+
+
+def test_the_readme_shows_the_verbs():
+    named = {command.split()[1] for command in COMMANDS}
+    hidden = {"--help"}
+    assert named - hidden == {command.name or command.callback.__name__
+                              for command in app.registered_commands} | {"study"}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_and_its_options_exist(command):
+    words = shlex.split(command)[1:]
+    group = typer.main.get_command(app)
+    context = click.Context(group)
+    while isinstance(group, click.Group | typer.core.TyperGroup) and not words[0].startswith("-"):
+        found = group.get_command(context, words[0])
+        assert found is not None, f"no command {words[0]}"
+        group, words = found, words[1:]
+    if words != ["--help"] and not isinstance(group, typer.core.TyperGroup):
+        required = [p for p in group.params if p.required and p.nargs == 1]
+        given = words if words else ["x"] * len(required)  # named in a sentence, not typed out
+        group.make_context(group.name, given, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("line", PYTHON)
+def test_python_lines_parse_and_name_what_there_is(line):
+    tree = ast.parse(line)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("schemas."):
+            found = schemas
+            for name in ast.unparse(node).split(".")[1:]:
+                found = getattr(found, name)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z-]+)\b(?= |`)", TEXT))))
+def test_make_targets_exist(target):
+    makefile = (ROOT / "Makefile").read_text()
+    if target in SPOKEN or f"`make {target}`" in TEXT or f"    make {target}" in TEXT:
+        assert re.search(rf"^{target}:", makefile, re.M)
+
+
+def test_files_and_defaults_it_names_are_so():
+    from pipeline.analyses.regions import PostprocessParams
+    from pipeline.evaluation import EvalParams
+
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
+        assert (ROOT / path).is_file()
+    assert f"`unknown` below a confidence of {PostprocessParams().unknown_below:g}" in PROSE
+    assert EvalParams().unknown_below == 0  # what "is off" says
+
+
+def test_the_spikeinterface_line_reads_what_locate_writes(tmp_path, monkeypatch):
+    import pandas
+
+    from pipeline.nwb import write_regions_csv
+    from pipeline.nwb.summary import LfpSummary
+
+    monkeypatch.chdir(tmp_path)
+    series = LfpSummary(series="lfp", n_samples=1, n_channels=2, channel_ids=[7, 3])
+    regions = {3: ("CA1", 0.9), 7: ("DG", 0.8)}
+    write_regions_csv(tmp_path / "FILE_regions.csv", [series], regions, model="m")
+    kept = {}
+
+    class Recording:
+        def set_property(self, name, values):
+            kept[name] = values
+
+    (line,) = [line for line in PYTHON if line.startswith("recording.")]
+    exec(line, {"recording": Recording(), "pandas": pandas})
+    assert kept["region"].tolist() == ["DG", "CA1"]
+    assert kept["region"].dtype.kind == "U"
