@@ -22,6 +22,7 @@ def init(
         list[str] | None,
         typer.Option(help="NAME=FOLDER: where this machine keeps a data root; may be repeated."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Make the database, the stores and the tables; say where data roots lie."""
     import schemas
@@ -39,8 +40,12 @@ def init(
             raise typer.BadParameter(str(error)) from error
     schemas.activate()
     tables = sum(len(module.schema.list_tables()) for module in schemas.MODULES)
+    roots = {name: str(folder) for name, folder in sorted(data_roots().items())}
+    if json:
+        print_json({"home": str(home_folder()), "tables": tables, "roots": roots})
+        return
     show(f"home {home_folder()}: {tables} tables ready")
-    for name, folder in sorted(data_roots().items()):
+    for name, folder in roots.items():
         show(f"data root {name}: {folder}")
 
 
