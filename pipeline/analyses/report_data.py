@@ -13,6 +13,25 @@ SCORE_COLUMNS = (
 )  # fmt: skip
 
 
+METRICS = {
+    "co_bps": "bits per spike",
+    "co_bps_unit_mean": "bits per spike, mean of units",
+    "co_bps_train_null": "bits per spike over training rates",
+    "co_bps_train_null_unit_mean": "bits per spike over training rates, mean of units",
+    "poisson_d2": "Poisson D²",
+    "ece": "expected calibration error",
+    "macro_f1": "macro F1",
+}
+"""How a metric is called where people read; others lose their underscores."""
+
+
+def metric_name(metric: str) -> str:
+    """A metric, and maybe the class behind it, in words."""
+    first, _, rest = str(metric).partition(" ")
+    name = METRICS.get(first, first.replace("_", " "))
+    return f"{name} {rest}" if rest else name
+
+
 @dataclass(frozen=True)
 class Headline:
     """The one number a study is about.

@@ -97,8 +97,7 @@ def _rests_on(data: ReportData) -> Markup | None:
 
 def _card(data: ReportData) -> Markup:
     headline = data.headline
-    name = headline.metric.replace("_", " ")
-    what = [name, f"{headline.level} level" if headline.level else ""]
+    what = [metric_name(headline.metric), f"{headline.level} level" if headline.level else ""]
     model = element("span", headline.model) if headline.model else None
     facts = [
         ("Chance", number(headline.chance, _digits(headline))),

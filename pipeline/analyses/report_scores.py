@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .markup import Markup, interval, number, table
+from .report_data import metric_name
 
 INTERVAL, NUMERIC = "interval", ("value", "interval", "chance", "n", "published", "difference")
 _HEADINGS = {
@@ -34,6 +35,7 @@ def tidy(rows: pd.DataFrame, *, caption: str) -> Markup:
         caption = f"{caption} All rows: {same}."
     read = {c: number for c in ("value", "chance", "observed", "published", "difference")}
     read |= {"n": whole, "fold": whole, "seed": whole}
+    read["metric"] = lambda text: metric_name(text) if isinstance(text, str) else _text(text)
     read["reason"] = lambda text: text if isinstance(text, str) else ""
     return table(rows, shown, caption=caption, show=read, numeric=(*NUMERIC, "observed"))
 

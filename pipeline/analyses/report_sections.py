@@ -8,7 +8,7 @@ import pandas as pd
 from .colours import region_colours
 from .insertion_figure import counted, draw_insertion, drawing_notes, has_labels
 from .markup import Markup, element, interval, join, number, table
-from .report_data import InsertionReport, ReportData
+from .report_data import InsertionReport, ReportData, metric_name
 from .report_pictures import (
     confusion_figure,
     curves_figure,
@@ -25,6 +25,9 @@ OPEN = 3  # insertions that are seen without a click
 LEVELS = {
     "window": "Window level scores each held-out window of one channel by itself.",
     "channel": "Channel level scores the mean probability of a channel's held-out windows.",
+    "unit": "Each unit is predicted from the others, its own spikes hidden. Bits per spike count "
+    "from a constant rate: the unit's mean in the scored windows themselves, which no model can "
+    "know beforehand; over training rates, its mean in training.",
 }
 RAW = 'Scores are raw: neighbours, priors and "unknown" play no part in them.'
 DRAWN = (
@@ -69,7 +72,8 @@ def scores(data: ReportData) -> Section | None:
     overall = overall_scores(rows)
     lead = [LEVELS[n] for n in LEVELS if "level" in rows and n in set(rows["level"])]
     recall = overall["metric"].astype(str).str.contains("recall")
-    parts = [element("p", " ".join([*lead, RAW]), class_="lead")] if lead else []
+    lead += [RAW] if {"window", "channel"} & set(rows.get("level", ())) else []
+    parts = [element("p", " ".join(lead), class_="lead")] if lead else []
     parts.append(_score_picture(data, rows, overall))
     if data.published:
         parts.append(element("p", f"Published values: {data.published}", class_="note"))
@@ -270,7 +274,7 @@ def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) 
     groups, folds = [], []
     levels = overall["level"] if "level" in overall else pd.Series("", overall.index)
     for level, group in overall.groupby(levels, sort=False, dropna=False):
-        name = metric.replace("_", " ")
+        name = metric_name(metric)
         groups.append((f"{name}, {level} level" if level else name, group))
         same = single[single["level"] == level] if "level" in single else single
         values = same.dropna(subset=["value"]).groupby("model")["value"].apply(list)
@@ -282,7 +286,7 @@ def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) 
     marks += [("published", "published")] if published else []
     return picture(
         lambda narrow: forest_figure(groups, narrow=narrow, folds=folds, published=published),
-        alt=f"{metric.replace('_', ' ')} of each model with interval and chance",
+        alt=f"{metric_name(metric)} of each model with interval and chance",
         caption=key(*marks),
         watermark=data.watermark,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.analyses.report_data import Headline
+from pipeline.analyses.report_data import Headline, metric_name
 
 FEW_SUBJECTS = 5
 """Below so many, all of them above chance still happens by luck in more than 1 of 32 studies."""
@@ -13,12 +13,16 @@ def answer(headline: Headline, synthetic: bool, alone: Sequence[str] = ()) -> st
     where = " on synthetic recordings" if synthetic else ""
     if headline.value is None:
         return f"It cannot be told{where}: {headline.reason}."
-    name = headline.metric.replace("_", " ")
-    told = f"{headline.model} reaches a {name} of {headline.value:.2f}"
+    digits = 3 if abs(headline.value) < 0.1 else 2
+    value = f"{headline.value:.{digits}f}"
+    told = f"{headline.model} reaches a {metric_name(headline.metric)} of {value}"
+    if headline.level == "unit":
+        told = f"{headline.model} earns {value} {metric_name(headline.metric)}"
     chance = 0.0 if headline.chance is None else headline.chance
     if headline.low is None or headline.high is None:
         return f"It cannot be told apart from luck{where}: {told}, without an interval."
-    spread = f"{headline.low:.2f} to {headline.high:.2f}, chance {chance:.2f}"
+    low, high = (f"{end:.{digits}f}" for end in (headline.low, headline.high))
+    spread = f"{low} to {high}, chance {chance:.2f}"
     few = headline.n_subjects < FEW_SUBJECTS and "resampling subjects" in headline.interval
     if headline.low > chance and few:
         return (

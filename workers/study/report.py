@@ -142,10 +142,13 @@ def _data_sentence(spec: StudySpec) -> str:
     subjects = {(row["source"], row["subject"]) for row in rows}
     labs = sorted({row["source"] for row in rows})
     named = f"from {len(labs)} labs" if len(labs) > 3 else f"of {', '.join(labs)}"
-    total = sum((windows.Windows & member_windows(spec)).to_arrays("n_kept"))
+    kinds = {"features": "vectors", "lfp": "channel windows", "spikes": "windows of spikes"}
+    kind = next(name for name in (*kinds, *spec.data.modalities) if name in spec.data.modalities)
+    column = "n_windows" if kind == "spikes" else "n_kept"
+    total = sum((windows.Windows & member_windows(spec)).to_arrays(column))
     return (
         f"{len({row['session'] for row in rows})} sessions, {len(subjects)} subjects {named}; "
-        f"{total:,} channel windows"
+        f"{total:,} {kinds.get(kind, 'windows')}"
     )
 
 
@@ -162,7 +165,7 @@ def _finals(spec: StudySpec) -> list[dict[str, Any]]:
 def _evaluations(scores: pd.DataFrame) -> pd.DataFrame:
     rows = scores[(scores["table"] == "Evaluation") & scores["metric"].isin(
         ["balanced_accuracy", "accuracy", "macro_f1", "recall", "ece", "coverage", "co_bps",
-         "co_bps_unit_mean", "poisson_d2"]
+         "co_bps_unit_mean", "poisson_d2", "co_bps_train_null", "co_bps_train_null_unit_mean"]
     )].drop(columns="split")  # fmt: skip
     rows["metric"] = np.where(
         rows["detail"].notna(), rows["metric"] + " " + rows["detail"].fillna(""), rows["metric"]
