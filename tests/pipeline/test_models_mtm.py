@@ -47,6 +47,36 @@ def test_held_out_units_are_predicted_better_than_by_their_mean(tmp_path):
     assert bits_per_spike(predict_windows(model, shuffled).outputs, shuffled.spikes) < 0.05
 
 
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_it_earns_most_of_what_the_true_rates_earn_and_never_more(tmp_path, shared):
+    rng = np.random.default_rng(5)
+    latent = np.cumsum(rng.normal(size=(96, 50)), axis=1)
+    latent = (latent - latent.mean(1, keepdims=True)) / latent.std(1, keepdims=True)
+    log_rate = -0.3 + shared * latent[..., None] * np.where(np.arange(20) % 2, 1.0, -1.0)
+    whole = replace(WHOLE, spikes=rng.poisson(np.exp(log_rate)).astype(np.uint16))
+    train, test = (
+        replace(whole, spikes=whole.spikes[i], **rows(i)) for i in (slice(64), slice(80, 96))
+    )
+    model = build(params_of("mtm", schemes=("unit",)), CONTEXT, seed=0)
+    params = FitParams(objective="ssl", epochs=25, batch_size=16, lr=3e-3)
+    fit(model, [train], [], params, seed=0, folder=tmp_path)
+    counts = test.spikes.astype(float)
+    found = bits_per_spike(predict_windows(model, test).outputs, counts)
+    true = bits_per_spike(log_rate[80:96], counts)
+    assert found < true + 0.01
+    assert found > 0.6 * true - 0.05
+    assert true == pytest.approx(information(np.exp(log_rate[80:96])), abs=0.02)
+
+
+def information(rate):
+    """Bits per spike that knowing the rates is worth, in expectation."""
+    return (rate * np.log2(rate / rate.mean((0, 1)))).sum() / rate.sum()
+
+
+def rows(index):
+    return {name: getattr(WHOLE, name)[index] for name in ("start_s", "valid", "lfp", "features")}
+
+
 def test_before_any_step_it_is_the_null_model():
     model = build(params_of("mtm"), CONTEXT, seed=0)
     model.prepare([batch_of("mtm", TRAIN, CONTEXT, size=64)])
