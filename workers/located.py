@@ -114,7 +114,7 @@ class Located:
         for text in [self.watermark] if self.watermark else []:
             console.print(f"*** {text} ***", markup=False, style="bold red")
         for text in self.warnings:
-            console.print(f"warning: {text}", markup=False, style="yellow")
+            console.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
         frame = self.table
         title = f"{self.session}: {self.model.name}" if self.model else self.session
         title = f"{title} ({self.watermark})" if self.watermark else title
@@ -131,10 +131,10 @@ class Located:
             told = ", ".join(f"{region} {n}" for region, n in counts.items())
             console.print(f"{len(self.units)} units: {told}", markup=False)
         for text in self.notes:
-            console.print(f"note: {text}", markup=False)
+            console.print(f"note: {text}", markup=False, soft_wrap=True)
         for path in [*self.pictures, self.csv, self.nwb]:
             if path is not None:
-                console.print(f"wrote {path}", markup=False)
+                console.print(f"wrote {path}", markup=False, soft_wrap=True)
 
 
 def read_probes(

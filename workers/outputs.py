@@ -71,7 +71,10 @@ def _draw(found: Located, stem: str, folder: Path) -> Located:
         pictures.append(path)
         runs.append(drawn.runs)
         known = {found.watermark, *found.warnings}
-        notes |= dict.fromkeys(text for text in drawn.notes if text not in known)
+        told = [text for text in drawn.notes if text not in known]
+        if several:  # the table says it channel by channel
+            told = [text for text in told if not text.startswith("Evidence of the labels")]
+        notes |= dict.fromkeys(told)
     return replace(found, pictures=pictures, runs=runs, notes=list(notes))
 
 

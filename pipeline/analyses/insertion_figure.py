@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from .colours import HAIRLINE, INK, MUTED, STYLE, UNKNOWN_COLOUR, WARM
 from .depth_plots import (
@@ -214,6 +215,8 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
         return
     first = next(iter(axes.values()))
     first.set_ylabel(f"{group.title}: {axis_name}" if group.title else axis_name)
+    if "no depth" in axis_name:
+        first.yaxis.set_major_locator(MaxNLocator(integer=True))
     spectra = Spectra(insertion.freqs, power, np.ones(len(power), int))
     for name, ax in axes.items():
         if name == "power":
@@ -234,7 +237,7 @@ def _draw_group(axes, insertion, group: _Group, colours, span, params: SpectraPa
         elif name == "phase":
             sure = None if insertion.coherence is None else insertion.coherence[group.rows]
             depth_phase(ax, insertion.phase[group.rows], sure, places)
-            hz = f"{insertion.theta_hz:g} Hz" if insertion.theta_hz else ""
+            hz = f"{round(insertion.theta_hz, 1):g} Hz" if insertion.theta_hz else ""
             _title(ax, "theta phase", hz)
     for depth in _reversals(insertion, group, params):
         for name in {"power", "bands", "phase"} & set(axes):
