@@ -11,7 +11,7 @@ from ._analyse import Scores, request
 from ._probe import Vectors, load_vectors, undefined
 
 DRAWS = 100
-ELSEWHERE, NEAR = "anywhere", "within one shank"
+ELSEWHERE, NEAR = "anywhere", "within one probe or shank"
 
 
 def relabelled(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:

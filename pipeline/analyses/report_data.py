@@ -117,7 +117,7 @@ class Swap:
     what
         In words: "any 2 SUB called RSC, the real RSC left out".
     where
-        Which channels may stand in: "anywhere", "within one shank".
+        Which channels may stand in: "anywhere", "within one probe or shank".
     observed, median, low, high, highest
         Score of the real names; of ``n`` relabellings the median, 95 % range and highest.
     share

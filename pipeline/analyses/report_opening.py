@@ -5,7 +5,10 @@ import base64
 import numpy as np
 
 from .markup import Markup, element, interval, join, number
-from .report_data import Headline, ReportData, Swap
+from .report_data import Headline, ReportData, Swap, metric_name
+
+FEW = 5
+"""Subjects below which an interval over them says little."""
 
 BOUNDED = ("accuracy", "f1", "recall", "auc", "precision", "kappa", "probability")
 
@@ -65,6 +68,8 @@ def verdict(headline: Headline) -> str:
         said = "The interval includes chance: this is no evidence that anything was learnt."
     if headline.n_subjects == 1:
         said += " With one subject, nothing here speaks for other subjects."
+    elif 1 < headline.n_subjects < FEW and "resampling subjects" in headline.interval:
+        said += f" Resampling {headline.n_subjects} subjects says little of others."
     return said
 
 
@@ -149,7 +154,12 @@ def _control(swap: Swap) -> Markup:
     )
     return element(
         "div",
-        element("p", f"Control: {swap.what}", element("span", swap.model), class_="metric"),
+        element(
+            "p",
+            element("span", f"Control: {swap.what}"),
+            element("span", swap.model),
+            class_="metric",
+        ),
         element("div", *marks, class_="line thin", aria_hidden="true"),
         element("p", said),
         class_="control",

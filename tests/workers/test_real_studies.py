@@ -95,7 +95,7 @@ def test_the_rats_first_screen_says_that_wire_and_region_cannot_be_told_apart(ra
         r"Anywhere: median 0\.\d+, at most 0\.\d+ \(of 100 of 435 relabellings\)", first
     )
     assert re.search(
-        r"one shank: median 0\.\d+, at most 0\.\d+ \(of 43 of 43 relabellings\)", first
+        r"one probe or shank: median 0\.\d+, at most 0\.\d+ \(of 43 of 43 relabellings\)", first
     )
     assert "Real recordings" in first
 
