@@ -1,5 +1,6 @@
 """A study's rows become one HTML page."""
 
+import operator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -343,6 +344,18 @@ def notes(spec: StudySpec) -> list[str]:
     return found + list(dict.fromkeys(f"initial weights: {origin}" for origin in origins))
 
 
+def _weights(origin: dict[str, Any]) -> str | None:
+    """Where weights made elsewhere came from; None for random ones and for an own parent."""
+    while "origin" not in origin and origin.get("parent_provenance"):
+        origin = origin["parent_provenance"]
+    if "origin" not in origin:
+        return None
+    return (
+        f"initial weights: {origin['origin']}, licence {origin.get('licence', 'not stated')}, "
+        f"sha256 {origin.get('sha256', 'unknown')}"
+    )
+
+
 def provenance(spec: StudySpec) -> list[tuple[str, str]]:
     """For each kind of number, the restriction that fetches it."""
     name = spec.study.name
@@ -355,8 +368,10 @@ def provenance(spec: StudySpec) -> list[tuple[str, str]]:
         ("trainings", "training.Training", "training_task"),
         ("predicted regions", "prediction.Prediction.ChannelPrediction", "prediction_task"),
     ):
-        if dataset.StudyMember & {"study": name, "member_table": member}:
-            key = member.removesuffix("_task")
+        tasks = dataset.StudyMember & {"study": name, "member_table": member}
+        key = member.removesuffix("_task")
+        marks = [{key: mark} for mark in tasks.to_arrays("member")]
+        if marks and len(operator.attrgetter(table)(schemas) & marks):
             members = f'{{"study": "{name}", "member_table": "{member}"}}'
             said.append(
                 (
