@@ -69,7 +69,7 @@ def _rows_of(table, member: str, study: str | None) -> list[dict[str, Any]]:
             for row in _beside(scored, parent)
         ]
     else:
-        found = (scored * table.tasks).to_dicts()
+        found = (scored * table.tasks).to_dicts(order_by=[key, "score"])
     return [_tidy(table, row, name) for row in found for name in studies[row[key]]]
 
 

@@ -167,8 +167,9 @@ def curves_figure(table: pd.DataFrame, *, narrow: bool) -> Figure:
 
 
 def embedding_figure(one: EmbeddingMap, colours: Mapping[str, str], *, narrow: bool) -> Figure:
-    """The same points twice: coloured by region and by session."""
-    by = [("by region", one.region, colours), ("by session", _what_differs(one.session), None)]
+    """The same points twice: coloured by region, where any is known, and by session."""
+    by = [("by region", one.region, colours)] if any(one.region) else []
+    by.append(("by session", _what_differs(one.session), None))
 
     def paint(_: Figure, axes: list) -> None:
         for ax, (title, labels, known) in zip(axes, by, strict=True):
@@ -180,8 +181,9 @@ def embedding_figure(one: EmbeddingMap, colours: Mapping[str, str], *, narrow: b
                 ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), handletextpad=0.1,
                           markerscale=1.6, labelspacing=0.3)  # fmt: skip
 
-    return panels(2, paint, narrow=narrow, columns=1 if narrow else 2, height_in=2.9,
-                  left_in=0.4, right_in=1.1, bottom_in=0.45)  # fmt: skip
+    beside = WIDE_IN / 2 if len(by) == 1 and not narrow else 0  # a lone one keeps its size
+    return panels(len(by), paint, narrow=narrow, columns=1 if narrow else 2, height_in=2.9,
+                  left_in=0.4, right_in=1.1 + beside, bottom_in=0.45)  # fmt: skip
 
 
 def key(*entries: tuple[str, str]) -> Markup:

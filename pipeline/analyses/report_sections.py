@@ -119,7 +119,8 @@ def silhouettes(data: ReportData) -> Section | None:
             lambda narrow, one=one: embedding_figure(
                 one, region_colours(one.region, data.colours), narrow=narrow
             ),
-            alt=f"Embedding of {one.model} on two principal components, by region and by session",
+            alt=f"Embedding of {one.model} on two principal components, "
+            + ("by region and by session" if any(one.region) else "by session"),
             caption=f"{one.model}: first two principal components, one dot per row.",
             watermark=data.watermark,
         )
