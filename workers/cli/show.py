@@ -69,20 +69,25 @@ def progress(doing: str, total: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def training_progress() -> Iterator[Callable[[Any], None]]:
-    """A bar for the training that runs; yields what ``fit`` calls after each epoch."""
+    """A bar over all trainings; yields what ``run_study`` calls after each epoch."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"),
         TimeElapsedColumn(), console=err, transient=True,
     ) as progress:  # fmt: skip
-        bar = progress.add_task("training", total=None, left="")
+        bar = progress.add_task("working", total=None, left="")
 
-        def on_epoch(record: Any) -> None:
-            seconds = max(record.seconds_left, 0.0)
-            total = record.epoch + (round(seconds / record.seconds) if record.seconds else 0)
+        def on_epoch(step: Any) -> None:
+            ended = step.done >= step.total
+            loss = step.record.train_loss
             progress.update(
-                bar, completed=record.epoch, total=max(total, record.epoch),
-                description=f"epoch {record.epoch}, loss {record.train_loss:.3f}",
-                left=f"{seconds:.0f} s left",
+                bar, completed=step.done, total=None if ended else step.total,
+                description="working" if ended
+                else f"training: epoch {step.done} of {step.total}, loss {loss:.3f}",
+                left="" if ended else f"about {_spell(step.seconds_left)} of training left",
             )  # fmt: skip
 
         yield on_epoch
+
+
+def _spell(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,11 +1,11 @@
 """Verbs of the panel *use*: demo, locate, study."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .show import out, print_json, print_rows, say, training_progress
+from .show import out, print_json, print_rows, say, show, training_progress
 
 PANEL = "Use"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -38,11 +38,16 @@ def demo(
 
     if install:
         install_extra("torch", say)
+    import schemas
+
     from ..demo import run_demo
 
+    schemas.activate()
+    say("about three minutes on two cores, once; a part that is there is not made again")
     with training_progress() as on_epoch:
-        page = run_demo(folder, device=_device(device), say=say, on_epoch=on_epoch)
-    out.print(f"report: {page}")
+        made = run_demo(folder, device=_device(device), say=say, on_epoch=on_epoch)
+    for text in tell_demo(made):
+        show(text)
 
 
 def locate(
@@ -99,11 +104,11 @@ def run(file: Study, device: Device = "auto", json: Json = False) -> None:
     from ..study.run import run_study
     from ..study.spec import read_study
 
+    spec, device = read_study(file), _device(device)
     schemas.activate()
-    spec = read_study(file)
     with training_progress() as on_epoch:
         done = run_study(
-            spec, base=file.resolve().parent, device=_device(device), say=say, on_epoch=on_epoch
+            spec, base=file.resolve().parent, device=device, say=say, on_epoch=on_epoch
         )
     if json:
         print_json({"made": done.made, "failed": done.failed, "notes": done.notes})
@@ -132,6 +137,25 @@ def report(
     spec = read_study(file)
     page = write_report(spec, to or Path(f"{spec.study.name}.html"))
     out.print(f"report: {page}")
+
+
+def tell_demo(made: Any) -> list[str]:
+    """Where things lie, and what to do next."""
+    right, named, known = made.agreement
+    return [
+        "",
+        f"report:   {made.report}",
+        f"located:  {made.located.pictures[0]}",
+        f"          a mouse no model has heard: {named} of {known} channels named, {right} of them "
+        "as simulated",
+        "All of it is synthetic: no animal was recorded.",
+        "",
+        "Next:",
+        f"  fieldbase locate {made.recording}",
+        f"  fieldbase study run {made.study}    (copy it to start a study of your own)",
+        '  python: import schemas; schemas.activate(); schemas.scores("demo")',
+        "  fieldbase status",
+    ]
 
 
 def _device(name: str, *, needed: bool = True) -> str:

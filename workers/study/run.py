@@ -9,6 +9,7 @@ from schemas import analysis, anatomy, dataset, embedding, prediction, recording
 from ..ingest import register
 from ..register import register_study_model
 from . import models, plan
+from .progress import Step, count_epochs, epochs_left
 from .spec import StudyError, StudySpec
 
 Say = Callable[[str], None]
@@ -25,7 +26,7 @@ class Outcome:
 
 def run_study(
     spec: StudySpec, *, base, device: str = "cpu", say: Say = lambda text: None,
-    on_epoch: Callable | None = None,
+    on_epoch: Callable[[Step], None] | None = None,
 ) -> Outcome:  # fmt: skip
     """Make every row a study asks for.
 
@@ -35,6 +36,8 @@ def run_study(
         Folder that relative recordings are relative to.
     device
         Where models are trained and asked: ``cpu``, ``cuda``.
+    on_epoch
+        Told after each epoch how far all trainings are.
 
     Raises
     ------
@@ -65,7 +68,11 @@ def run_study(
         why = outcome.failed.get("Split", [({}, "its windows are not all there")])[0][1]
         raise StudyError(f"the data could not be split: {why}")
     models.request_trainings(spec, split)
-    options = {"device": device, "on_epoch": on_epoch}
+    options: dict[str, Any] = {"device": device}
+    if on_epoch is not None:
+        tasks = plan.wanted(spec.study.name, "training_task")
+        total = epochs_left([row["member"] for row in tasks])
+        options["on_epoch"] = count_epochs(total, on_epoch)
     for _ in range(max(len(model.stages) for model in spec.model)):
         _wanted(spec, training.Training, "training", outcome, say, options)
     models.request_answers(spec, split)
