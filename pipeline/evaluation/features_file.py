@@ -24,8 +24,9 @@ class FeatureMapping(Params):
     """Which column of a feature file plays which role.
 
     A role names a column (npz: an array), or ``=text`` for the same text in every row. Without a
-    mapping a role is empty, except that ``session`` falls back to the subject, ``probe`` and
-    ``channel`` to the region, and ``window`` counts the rows of one channel.
+    mapping a role is empty, except that ``session`` falls back to the subject, ``channel`` to the
+    region, ``probe`` to the region or, where channels have names, to "probe", and ``window``
+    counts the rows of one channel.
     """
 
     features: tuple[str, ...] = Field(min_length=1, description="columns, or one array (row, dim)")
@@ -191,6 +192,8 @@ def _roles(columns: dict[str, np.ndarray], mapping: FeatureMapping, n: int) -> p
             rows[role] = text[1:] if text else None
     rows["subject"] = rows["subject"].where(rows["subject"].notna(), rows["session"])
     rows["session"] = rows["session"].where(rows["session"].notna(), rows["subject"])
+    if mapping.probe is None and mapping.channel is not None:
+        rows["probe"] = "probe"  # a channel keeps its name whatever its region
     for role in ("probe", "channel"):
         rows[role] = rows[role].where(rows[role].notna(), rows["region"])
     text = [r for r in ROLES if r not in ("window", "start_s")]

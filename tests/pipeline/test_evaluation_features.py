@@ -72,6 +72,50 @@ def test_arrays_of_other_lengths_are_refused(tmp_path):
         read_feature_file(path, FeatureMapping(features=("x",), subject="who"))
 
 
+WINDOWED = MAPPING.model_copy(update={"window": "trial"})
+
+
+@pytest.mark.parametrize(
+    ("change", "mapping", "said"),
+    [
+        (lambda f: f.assign(power=["high", "low", "1", "2", "3"]), MAPPING, "'power' is no number"),
+        (lambda f: f.assign(power=[[1.0], [1.0, 2.0], [1.0], [1.0], [1.0]]), MAPPING, "one length"),
+        (lambda f: f.assign(power=np.nan), MAPPING, "none of 5 rows"),
+        (lambda f: f.iloc[:0], MAPPING, "holds no row"),
+        (lambda f: pd.concat([f, f.iloc[[2]]]), MAPPING, "1 rows are there twice.*row 5.*mouse|m1"),
+        (lambda f: f.assign(trial=[1, 1, 1, 1, 1]), WINDOWED, "twice, the first is row 1"),
+        (lambda f: f.assign(trial=[1, 1, 2, 1, None]), WINDOWED, "row 4 has no window number"),
+        (lambda f: f.assign(place=["CA1", "CA1", "DG", None, "DG"]), MAPPING, "several regions"),
+        (
+            lambda f: f.assign(at="noon"), MAPPING.model_copy(update={"start_s": "at"}),
+            "start_s .column 'at'. is no time",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_would_mislead_is_refused_with_the_place(
+    frame, tmp_path, change, mapping, said
+):
+    path = tmp_path / "features.parquet"
+    changed = change(frame)
+    if mapping is WINDOWED:
+        changed = changed.assign(power=1.0)
+    changed.to_parquet(path)
+    with pytest.raises(ValueError, match=said):
+        read_feature_file(path, mapping)
+
+
+def test_equal_vectors_of_different_windows_are_no_copies(frame, tmp_path):
+    path = tmp_path / "features.parquet"
+    frame.assign(power=1.0, theta=1.0, trial=[1, 2, 3, 1, 2]).to_parquet(path)
+    assert len(read_feature_file(path, WINDOWED).rows) == 5
+
+
+def test_a_study_is_a_mapping_too(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('[study]\nname = "s"\n[data.mapping]\nfeatures = ["v"]\nsubject = "m"\n')
+    assert FeatureMapping.from_toml(path) == FeatureMapping(features=("v",), subject="m")
+
+
 @pytest.mark.real
 def test_the_real_ecog_spectra_are_read_with_one_window_shared_by_four_regions(real_data):
     mapping = FeatureMapping(
