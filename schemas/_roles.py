@@ -14,7 +14,7 @@ def member_windows(split: str, name: str) -> WindowSet:
     joined = dataset.DatasetMember * dataset.SplitTask.proj("dataset") * dataset.Dataset
     row = (joined & {"split": split, "windows": name}).fetch1()
     return load_windows(
-        name, scheme=row["scheme"], label_set=row["label_set"], regions=row.get("regions")
+        name, scheme=row["scheme"], label_set=row["label_set"], regions=row["counted_regions"]
     )
 
 

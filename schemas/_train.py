@@ -93,7 +93,7 @@ def load_role(split: str, fold: int, roles: tuple[str, ...]) -> list[WindowSet]:
         & [{"role": role} for role in roles]
     )
     counted = (dataset.SplitTask.proj("dataset") * dataset.Dataset & {"split": split}).fetch1()
-    about = {"scheme": counted["scheme"], "regions": counted.get("regions")}
+    about = {"scheme": counted["scheme"], "regions": counted["counted_regions"]}
     blocks: dict[str, list[dict[str, Any]]] = {}
     labels: dict[str, str | None] = {}
     for part in parts.to_dicts(order_by="windows, block"):

@@ -44,7 +44,7 @@ class Dataset(Task):
     ---
     dataset_name : varchar(64)
     -> [nullable] anatomy.LabelScheme
-    regions = null : json                # of the scheme, those that count; NULL counts all
+    counted_regions = null : json        # of the scheme, those that count; NULL counts all
     """
     key = "dataset"
 

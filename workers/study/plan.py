@@ -96,7 +96,7 @@ def request_dataset(spec: StudySpec, members: Members) -> str:
     content = {name: members.windows[name] for name in sorted(members.windows)}
     row = {"scheme": scheme}
     if spec.data.regions is not None:
-        row["regions"] = list(spec.data.regions)
+        row["counted_regions"] = list(spec.data.regions)
     mark = digest({"members": content, "name": spec.study.name, **row})
     row |= {"dataset": mark, "dataset_name": spec.study.name}
     dataset.Dataset.insert1(row, skip_duplicates=True)
