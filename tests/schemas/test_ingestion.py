@@ -21,7 +21,7 @@ def nwb_file(tmp_path_factory, tables):
     from pipeline.synthetic.session import LabParams
 
     folder = tmp_path_factory.mktemp("two roots")
-    params = LabParams(layout="generic", subjects=1, channels=4, duration_s=3, units=1, seed=9)
+    params = LabParams(layout="generic", subjects=1, channels=4, duration_s=3, units=1, seed=77)
     return next(iter(write_sessions(folder, params)))[0]
 
 
