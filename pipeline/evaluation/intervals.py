@@ -79,10 +79,11 @@ def choose_clusters(groups: pd.DataFrame, kinds: Sequence[str], minimum: int) ->
     present = [kind for kind in kinds if kind in groups]
     if not present:
         raise KeyError(f"groups have none of {list(kinds)}; there are {list(groups)}")
-    options = [
-        cluster(groups[present[: i + 1]].astype(str).agg("\x1f".join, axis=1), kind)
-        for i, kind in enumerate(present)
-    ]
+    options, codes = [], np.zeros(len(groups), np.int64)
+    for kind in present:
+        names = cluster(groups[kind], kind)
+        codes, unique = pd.factorize(codes * max(names.n, 1) + names.codes)
+        options.append(Clusters(codes.astype(np.int64), len(unique), kind))
     return next((c for c in options if c.n >= minimum), options[0])
 
 
