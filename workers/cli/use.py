@@ -34,10 +34,11 @@ def demo(
     ] = True,
 ) -> None:
     """From nothing to a finished report, on a synthetic laboratory."""
-    from ..extras import install as install_extra
+    from .. import extras
 
     if install:
-        install_extra("torch", say)
+        extras.install("torch", say)
+    on = _device(device)
     import schemas
 
     from ..demo import run_demo
@@ -45,7 +46,7 @@ def demo(
     schemas.activate()
     say("about three minutes on two cores, once; a part that is there is not made again")
     with training_progress() as on_epoch:
-        made = run_demo(folder, device=_device(device), say=say, on_epoch=on_epoch)
+        made = run_demo(folder, device=on, say=say, on_epoch=on_epoch)
     for text in tell_demo(made):
         show(text)
 
