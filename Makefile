@@ -3,8 +3,10 @@
 #   VENV=...       where it goes
 #   TORCH_PIP=...  extra pip arguments for torch, e.g. the index of a CPU or CUDA build
 #   PYTEST=...     extra pytest arguments, e.g. PYTEST="-k lfp"
+#   JOBS=...       how many processes test; each has an embedded server of its own
 
 VENV ?= .venv
+JOBS ?= 2
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
   $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))) python3)
 bin := $(abspath $(VENV))/bin
@@ -27,7 +29,7 @@ demo: env
 	@$(bin)/fieldbase demo
 
 test: env
-	@$(bin)/python -m pytest --timeout=900 $(PYTEST)
+	@$(bin)/python -m pytest --timeout=900 -n $(JOBS) --dist loadfile $(PYTEST)
 
 test-mysql: env
 	@$(bin)/python tests/run_on_mysql.py --timeout=900 $(PYTEST)
