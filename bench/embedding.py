@@ -12,6 +12,7 @@ wall time it prints the ratio of CPU time, which a busy machine disturbs less.
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -19,6 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for both, before torch is there
+
 import torch
 from scipy import signal
 from transformers import Wav2Vec2Model
