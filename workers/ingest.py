@@ -211,19 +211,22 @@ def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> li
 def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[str, Any]]:
     found = {row["nwb_file"]: row for row in (recording.Ingestion & asked).to_dicts()}
     told: dict[str, list[str]] = {}
-    spoken = recording.IngestionSession.proj() * session.Session.proj("session_id") & asked
+    differs: dict[str, list[str]] = {}
+    spoken = recording.IngestionSession * session.Session.proj("session_id") & asked
     for row in spoken.to_dicts(order_by="session"):
         told.setdefault(row["nwb_file"], []).append(row["session_id"])
+        if row["conflicts"]:
+            differs.setdefault(row["nwb_file"], []).append(_disagreement(row))
     rows = []
     for file in (session.NwbFile & asked).to_dicts(order_by="path"):
         row = found.get(file["nwb_file"], {})
         wrong = [_sentence(row["message"], row["way_out"])] if row.get("message") else []
         wrong += [unread[file["nwb_file"]]] if file["nwb_file"] in unread else []
-        warnings = row.get("warnings", [])
+        warnings = row.get("warnings", []) + differs.get(file["nwb_file"], [])
         rows.append(
             {
                 "path": file["path"],
-                "status": row.get("ingestion_status", "error"),
+                "status": _status(row, warnings),
                 "sessions": told.get(file["nwb_file"], []),
                 "layout": row.get("layout"),
                 **{
@@ -234,6 +237,21 @@ def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[s
             }
         )
     return rows
+
+
+def _status(row: dict[str, Any], warnings: list[str]) -> str:
+    stored = row.get("ingestion_status", "error")
+    return "warnings" if stored == "ok" and warnings else stored
+
+
+def _disagreement(row: dict[str, Any]) -> str:
+    """An earlier file said other things of the same session."""
+    places = sorted({f"{c['table']}.{c['column']}" for c in row["conflicts"]})
+    return (
+        f"session {row['session_id']}: {len(row['conflicts'])} × other than an earlier file says, "
+        f"whose values stay ({', '.join(places[:4])}{', …' * (len(places) > 4)}); "
+        "see conflicts of recording.IngestionSession, and --lab if these are two sessions"
+    )
 
 
 def _sentence(message: str, way_out: str | None) -> str:

@@ -67,6 +67,7 @@ def test_two_files_of_one_session_are_merged_and_what_differs_is_written_down(
     ingest, tables, summary
 ):
     from schemas import recording, session
+    from workers.ingest import ingest as read
 
     subject = {"subject_id": "rat 1", "species": "Rattus norvegicus"}
     first = summary(session_id="shared", subject=subject | {"sex": "F"})
@@ -80,6 +81,10 @@ def test_two_files_of_one_session_are_merged_and_what_differs_is_written_down(
     animal = (session.Subject & (session.Session & {"session": key})).fetch1()
     assert (animal["sex"], animal["age"]) == ("F", "P90D")
     assert len(recording.Channel & {"session": key}) == 2
+    told = {row["status"]: row["messages"] for row in read([one, two])}
+    assert told["ok"] == []
+    assert "session shared: 1 × other than an earlier file says" in told["warnings"][0]
+    assert "Subject.sex" in told["warnings"][0]
 
 
 def test_one_database_is_read_from_two_roots(tables, nwb_file, tmp_path, monkeypatch):
