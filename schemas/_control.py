@@ -6,9 +6,9 @@ import numpy as np
 
 from . import analysis, prediction
 from ._analyse import Scores, gather, request, score_rows
+from ._copies import count_signals
 from ._infer import load_model
 from ._relabel import balanced_accuracy, relabelled
-from ._roles import member_windows
 
 DRAWS = 200
 
@@ -80,28 +80,13 @@ def _phase_randomised(task: dict[str, Any], device: str = "cpu", **_: Any) -> tu
 
 def _independent_channels(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
     """How many different signals each region rests on, over all held-out recordings."""
-    from pipeline.evaluation.copies import (
-        SAME_SIGNAL,
-        Recorded,
-        correlate_channels,
-        independent_channels,
-    )
+    from pipeline.evaluation.copies import SAME_SIGNAL
 
     asked = request(analysis.EvaluationTask, analysis.EvaluationInput, _key(task, "evaluation"))
     text = f"channels of a session whose signals correlate at {SAME_SIGNAL:g} or more count once"
-    recorded = {}
-    for member in asked["inputs"]:
-        name = (prediction.PredictionTask & member).fetch1("windows")
-        windowset = member_windows(asked["task"]["eval_split"], name)
-        if name in recorded or windowset.lfp is None:
-            continue
-        recorded[name] = Recorded(
-            windowset.session,
-            f"{windowset.source}/{windowset.subject}",
-            windowset.channels["region"].to_numpy(dtype=object),
-            correlate_channels(windowset.lfp, windowset.valid),
-        )
-    found = independent_channels(recorded.values())
+    members = [{"prediction": item["prediction"]} for item in asked["inputs"]]
+    names = (prediction.PredictionTask & members).to_arrays("windows")
+    found = count_signals(asked["task"]["eval_split"], names)
     scores: Scores = []
     for row in found.to_dict("records"):
         said = {"level": "channel", "detail": row["region"], "chance": None, "n": row["channels"]}

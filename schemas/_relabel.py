@@ -1,13 +1,15 @@
 """Is it the region that is read, or the wire? Other channels under the rarest region's name."""
 
+import sys
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import analysis, training
+from . import analysis, embedding, training
 from ._analyse import Scores, request
+from ._copies import count_signals
 from ._probe import Vectors, load_vectors, undefined
 
 DRAWS = 100
@@ -19,6 +21,7 @@ def relabelled(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
 
     As many channels of the commonest region as carry the rarest take its name, the real ones left
     out: drawn from all, and from those of one shank, tetrode or probe where there are several.
+    Where the real ones are copies, also as many as they have signals, which is the fair number.
     Level ``window`` scores held-out windows; level ``channel`` takes the answer that most of a
     channel's held-out windows give. Metrics: ``balanced_accuracy`` (median, 95 % range),
     ``balanced_accuracy_max``, ``share_reaching`` (of relabellings, the real score).
@@ -38,25 +41,35 @@ def relabelled(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
     carrier, pool, n = counts.index[-1], counts.index[0], int(counts.iloc[-1])
     text = f"any {n} {pool} called {carrier}, the real {carrier} left out"
     warning = _told(folds, asked)
+    ways = [(ELSEWHERE, None, n), (NEAR, sites["shank"], n)]
+    signals = _signals(asked, carrier)
+    if signals < n:
+        ways.append((f"{signals} at a time, as many as {carrier} has signals", None, signals))
     scores: Scores = []
-    for where in (ELSEWHERE, NEAR):
+    for where, near, size in ways:
         for place, level in enumerate(("window", "channel")):
-            found = _swap(sites, lambda said, at=place: read(tuple(said))[at], carrier, pool,
-                          where, task["control_seed"])  # fmt: skip
+            found = _swap(sites, read, place, carrier=carrier, pool=pool, within=near, size=size,
+                          max_draws=DRAWS, seed=task["control_seed"])  # fmt: skip
             if where == ELSEWHERE or len(found.values):
                 scores += _rows(found, where, level, 1 / len(counts), warning)
     return f"{text}{warning}", scores
 
 
-def _swap(sites: pd.DataFrame, score, carrier: str, pool: str, where: str, seed: int):
+def _swap(sites: pd.DataFrame, read, place: int, **how: Any):
+    """Relabellings of the sites, scored by one of the two numbers that `read` gives."""
     from pipeline.evaluation import swap_control
 
     names = sites["session"] + " " + sites["channel"]
-    near = None if where == ELSEWHERE else sites["shank"]
-    return swap_control(
-        sites["region"], names, score,
-        carrier=carrier, pool=pool, within=near, max_draws=DRAWS, seed=seed,
-    )  # fmt: skip
+    return swap_control(sites["region"], names, lambda said: read(tuple(said))[place], **how)
+
+
+def _signals(asked: dict[str, Any], carrier: str) -> int:
+    """Different signals that channels of `carrier` have; those of one signal are one."""
+    members = [{"embedding": item["embedding"]} for item in asked["inputs"]]
+    joined = embedding.EmbeddingTask & members
+    table = count_signals(asked["task"]["eval_split"], joined.to_arrays("windows"))
+    found = table.loc[table["region"] == carrier, "independent"]
+    return int(found.iloc[0]) if len(found) else sys.maxsize
 
 
 def _reader(folds: list[Vectors], sites: pd.DataFrame, params):

@@ -149,7 +149,7 @@ def _control(swap: Swap) -> Markup:
         marks.append(element("i", class_="dot", style=f"left:{100 * swap.observed:.2f}%"))
     real = "undefined" if swap.observed is None else number(swap.observed, 2)
     said = (
-        f"{swap.where.capitalize()}: median {number(swap.median, 2)}, at most "
+        f"{swap.where[:1].upper() + swap.where[1:]}: median {number(swap.median, 2)}, at most "
         f"{number(swap.highest, 2)} ({swap.note}); the real one {real}."
     )
     return element(

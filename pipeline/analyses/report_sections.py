@@ -190,7 +190,7 @@ def _swap_table(data: ReportData) -> Markup | None:
     heads = {
         "model": "model", "level": "level", "where": "drawn from", "observed": "real",
         "median": "median", "interval": "95 % range", "highest": "highest",
-        "share": "share reaching the real", "n": "n", "note": "note",
+        "share": "share ≥ real", "n": "n", "note": "note",
     }  # fmt: skip
     numeric = ("observed", "median", "interval", "highest", "share", "n")
     show = dict.fromkeys(("observed", "median", "highest", "share"), number) | {"n": whole}

@@ -69,6 +69,7 @@ def swap_control(
     carrier: str,
     pool: str,
     within: Iterable[object] | None = None,
+    size: int | None = None,
     max_draws: int = 200,
     seed: int = 0,
 ) -> SwapControl:
@@ -85,6 +86,9 @@ def swap_control(
         From labels per sample (None is left out) to a score; None where undefined.
     within
         Group of each sample (tetrode, shank): only sets inside one group are taken.
+    size
+        Channels that carry the name in each relabelling; as many as really do by default. Fewer
+        are fair where the real ones are copies of one signal.
     max_draws
         More possible sets are drawn from at random, without replacement.
 
@@ -104,11 +108,12 @@ def swap_control(
         raise ValueError(
             f"no channel labelled {carrier if not carriers else pool!r}; there are {have}"
         )
+    size = len(carriers) if size is None else size
     blocks: dict[str, list[str]] = {}
     for channel in others:
         blocks.setdefault(place_of.get(channel, ""), []).append(channel)
-    possible = sum(comb(len(block), len(carriers)) for block in blocks.values())
-    chosen = _draw_sets(list(blocks.values()), len(carriers), possible, max_draws, seed)
+    possible = sum(comb(len(block), size) for block in blocks.values())
+    chosen = _draw_sets(list(blocks.values()), size, possible, max_draws, seed)
     scores = [score(_relabelled(truth, names, carrier, set(some))) for some in chosen]
     kept = [(v, some) for v, some in zip(scores, chosen, strict=True) if v is not None]
     values = np.array([v for v, _ in kept], dtype=float)

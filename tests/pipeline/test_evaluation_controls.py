@@ -95,6 +95,13 @@ def test_sets_can_be_kept_inside_one_tetrode_and_drawn_at_random():
     assert few.possible == 6
 
 
+def test_fewer_channels_can_carry_the_name_where_the_real_ones_are_copies():
+    channels, labels = six_channels()
+    alone = swap_control(labels, channels, lambda _: 0.1, carrier="RSC", pool="SUB", size=1)
+    assert sorted(alone.chosen) == [("a",), ("b",), ("c",), ("d",)]
+    assert alone.possible == 4
+
+
 def test_a_score_that_reads_the_wire_is_found_out_and_one_that_reads_the_region_is_not():
     channels, labels = six_channels()
     rng = np.random.default_rng(7)

@@ -97,6 +97,8 @@ def test_the_rats_first_screen_says_that_wire_and_region_cannot_be_told_apart(ra
     assert re.search(
         r"one probe or shank: median 0\.\d+, at most 0\.\d+ \(of 43 of 43 relabellings\)", first
     )
+    alone = "1 at a time, as many as RSC has signals: median"
+    assert re.search(rf"{alone} 0\.\d+, at most 0\.\d+ \(of 30 of 30 relabellings\)", first)
     assert "Real recordings" in first
 
 

@@ -105,7 +105,8 @@ def swaps(spec: StudySpec, scores: pd.DataFrame) -> list[Swap]:
                 note=middle["reason"].removeprefix("median and range "),
             )
         )
-    return made
+    order = [model.name for model in spec.model]
+    return sorted(made, key=lambda s: (order.index(s.model.partition(", fold ")[0]), s.where))
 
 
 def _texts(spec: StudySpec) -> dict[str, str]:

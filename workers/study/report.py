@@ -340,8 +340,8 @@ def notes(spec: StudySpec) -> list[str]:
         f"{', '.join(names) if len(names) < 4 else f'{len(names)} recordings'}: {text}"
         for text, names in said.items()
     ]
-    origins = [row["weights_origin"] for row in _finals(spec) if row["weights_origin"]]
-    return found + list(dict.fromkeys(f"initial weights: {origin}" for origin in origins))
+    origins = [_weights(row["weights_origin"] or {}) for row in _finals(spec)]
+    return found + list(dict.fromkeys(origin for origin in origins if origin))
 
 
 def _weights(origin: dict[str, Any]) -> str | None:
