@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image  # comes with matplotlib
 
 from . import plots
@@ -160,6 +161,7 @@ def curves_figure(table: pd.DataFrame, *, narrow: bool) -> Figure:
             plots.curves(ax, run, column, colour=colour)
             ax.set_title(title, fontsize=8.5, pad=7)
             ax.set(ylabel=text, xlabel="epoch")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     columns = 1 if narrow else min(4, len(wanted))
     return panels(len(wanted), paint, narrow=narrow, columns=columns,

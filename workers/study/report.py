@@ -298,7 +298,7 @@ def embedding_maps(spec: StudySpec) -> list[EmbeddingMap]:
         if not inputs:
             continue
         vectors = load_vectors({"task": {"eval_split": split}, "inputs": inputs})[0]
-        if vectors.x.shape[1] < 2 or len(vectors.x) < 3:
+        if vectors.x.shape[1] < 2 or len(vectors.x) < 3 or not np.ptp(vectors.x, axis=0).any():
             continue
         made.append(_project(model.name, vectors))
     return made
