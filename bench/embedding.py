@@ -2,9 +2,9 @@
 
 The plain loop is what one writes first: `scipy.signal.resample`, z-score, Wav2Vec2Model in fp32
 with eager attention. Both read the same windows with the same random weights, in turns, in one
-process on 2 cores. Where the processor multiplies bf16 in hardware ours runs in bf16, else in int8
-where it has VNNI, else in fp32; all three can be asked for. With a GPU it prints the share of the
-GPU's own measured bf16 matmul rate instead.
+process on 2 cores. Where the processor multiplies bf16 in hardware ours runs in bf16, else in fp32;
+int8 can be asked for. With a GPU it prints the share of the GPU's own measured bf16 matmul rate
+instead.
 
 Promise: on a CPU with bf16 at least twice the windows per second, cosine 0.999 or more. Besides
 wall time it prints the ratio of CPU time, which a busy machine disturbs less.
@@ -193,7 +193,7 @@ def main() -> None:
     if torch.cuda.is_available():
         bench_gpu(model, params)
         return
-    best = "bf16" if fast_bf16("cpu") else "int8" if fast_int8("cpu") else "fp32"
+    best = "bf16" if fast_bf16("cpu") else "fp32"
     rounds = 1 if arguments.short else arguments.rounds
     n_windows = 8 if arguments.short else 24
     bench_cpu(model, n_windows, arguments.batch, rounds, arguments.precision or best)
