@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def test_importing_schemas_is_quick_and_without_torch():
         "took = time.process_time() - began; print(json.dumps([took, sorted(sys.modules)]))"
     )
     took = []
-    while len(took) < 3 and min(took, default=9) > 2:
+    while len(took) < 8 and min(took, default=9) > 2:
+        time.sleep(len(took))  # the other test process slows the processor for both
         run = subprocess.run(
             [sys.executable, "-W", "error::UserWarning", "-c", code],
             cwd=ROOT, capture_output=True, text=True, check=True,
