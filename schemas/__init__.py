@@ -4,9 +4,9 @@
     schemas.activate()
     schemas.recording.Channel & {"session": "..."}
 
-Modules in foreign-key order: session, recording, anatomy, windows, dataset, training,
-embedding, prediction, analysis. `scores()` is a tidy view over every score, `diagram()` a picture
-of the tables that matter.
+Modules in foreign-key order: session, recording, anatomy, windows, dataset, training, embedding,
+prediction, analysis; and operation: who computes what. `scores()` is a tidy view over every
+score, `diagram()` a picture of the tables that matter.
 """
 
 import os
@@ -19,6 +19,7 @@ from . import (
     anatomy,
     dataset,
     embedding,
+    operation,
     prediction,
     recording,
     session,
@@ -30,6 +31,7 @@ from ._scores import scores
 
 MODULES = (
     session, recording, anatomy, windows, dataset, training, embedding, prediction, analysis,
+    operation,
 )  # fmt: skip
 
 __all__ = ["MODULES", "activate", "connect", "diagram", "scores"]
