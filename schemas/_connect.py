@@ -23,6 +23,7 @@ with warnings.catch_warnings():  # it warns where there is no datajoint.json: we
 from ._connection import EmbeddedConnection, PostgresConnection
 from ._home import home_folder, store_locations
 from ._server import ServerError
+from ._stores import use_our_stores
 
 OLDEST = {"mysql": (8, 4), "postgresql": (15,)}
 SUPPORTED = "fieldbase runs on MySQL 8.4 or newer and PostgreSQL 15 or newer"
@@ -70,6 +71,17 @@ def connect(home: Path | str | None = None, *, create: bool = True) -> dj.Connec
     datajoint.instance._singleton_connection = connection  # what dj.conn() and dj.Schema() use
     _current = (folder, connection, os.getpid())
     return connection
+
+
+def connect_again() -> dj.Connection:
+    """One more connection to the server this process uses, for another thread.
+
+    It does not start an embedded server that has stopped.
+    """
+    host = named_server()
+    if host is not None:
+        return _connect_to(host)
+    return EmbeddedConnection(_current[0], create=False, start=False)
 
 
 def named_server() -> str | None:
@@ -189,6 +201,7 @@ def _set_logging() -> None:
 
 def _configure_stores(folder: Path) -> None:
     """Name the stores of this machine; what ``DJ_STORES`` or ``datajoint.json`` says stays."""
+    use_our_stores()
     for name, store in store_locations(folder).items():
         if name not in dj.config.stores:
             Path(store["location"]).mkdir(parents=True, exist_ok=True)

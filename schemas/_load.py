@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.recording import WindowSet
 
 from . import anatomy, recording, session, windows
+from ._cache import open_array
 
 SITE_COLUMNS = ("depth_um", "x", "y", "z", "rel_x", "rel_y", "shank")
 
@@ -41,7 +42,7 @@ def load_windows(
         raise LookupError(f"windows {name} are not computed; populate Windows first")
     row = row[0]
     arrays = {
-        field: _open(row[field])
+        field: open_array(row[field])
         for field in ("window_start_s", "reasons", "lfp", "spikes", "behavior", "features")
     }
     starts = np.asarray(arrays["window_start_s"], float)
@@ -106,10 +107,6 @@ def unit_table(name: str) -> pd.DataFrame:
     rows = cells.to_dicts(order_by="cell")
     table = pd.DataFrame(rows, columns=["unit", "probe", "channel", "quality", "unit_region"])
     return table.rename(columns={"unit_region": "region"})
-
-
-def _open(reference) -> np.ndarray | None:
-    return None if reference is None else reference.load(mmap_mode="r")
 
 
 def _inside(starts: np.ndarray, length_s: float, blocks) -> np.ndarray:

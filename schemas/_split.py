@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.params import digest
 
 from . import dataset, session, windows
+from ._cache import open_array
 
 
 def split(table, key: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ def _members(name: str) -> pd.DataFrame:
             f"{wanted - len(rows)} of {wanted} members have no windows yet; populate Windows first"
         )
     for row in rows:
-        starts = np.asarray(row.pop("window_start_s").load(mmap_mode="r"), float)
+        starts = np.asarray(open_array(row.pop("window_start_s")), float)
         length_s = windows.WindowParamSet.get(row).length_s
         row["t_start"] = float(starts[0]) if len(starts) else np.nan
         row["t_stop"] = float(starts[-1]) + length_s if len(starts) else np.nan

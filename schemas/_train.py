@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.recording import WindowSet
 
 from . import dataset, session, training, windows
+from ._cache import open_folder
 from ._home import home_folder
 from ._load import load_windows
 
@@ -113,15 +114,7 @@ def scheme_of(split: str) -> str | None:
 
 def checkpoint_folder(name: str) -> Path:
     """The folder with a training's weights on this machine, fetched from the store if need be."""
-    stored = (training.Training & {"training": name}).fetch1("checkpoint")
-    local = Path(str(stored.full_path)) if hasattr(stored, "full_path") else None
-    if local is not None and local.is_dir():
-        return local
-    target = home_folder() / "cache" / "checkpoints" / name
-    if not (target / "meta.json").exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stored.download(target)
-    return target
+    return open_folder((training.Training & {"training": name}).fetch1("checkpoint"), name)
 
 
 def _classes(windowsets: list[WindowSet], task: dict[str, Any]) -> tuple[str, ...]:
