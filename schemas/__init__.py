@@ -15,6 +15,7 @@ from pathlib import Path
 from ._connect import connect, dj  # isort: skip  (first: imports datajoint without its warnings)
 from ._server import ServerError  # isort: skip
 from . import (
+    _definitions,
     analysis,
     anatomy,
     dataset,
@@ -50,7 +51,8 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
         Folder of the embedded database and the stores; default ``$FIELDBASE_HOME``, else the
         user's data folder.
     create
-        Declare schemas and tables that are missing; workers and analysts need not.
+        Declare schemas and tables that are missing; workers and analysts need not. Without it a
+        database of an older or newer package can be queried too.
 
     Raises
     ------
@@ -59,7 +61,8 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
     LookupError
         If tables are missing and `create` is false.
     ServerError
-        In one sentence: no server that can be used, or no right to make the tables.
+        In one sentence: no server that can be used, no right to make the tables, or (with `create`)
+        tables of a package that defines them otherwise.
     """
     global _active
     if _active is not None and _active != prefix:
@@ -72,12 +75,16 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
     connection = connect(create=create)
     if _active == prefix:
         return
-    names = {module: f"{prefix}_{module.__name__.rsplit('.', 1)[-1]}" for module in MODULES}
-    if not create and not set(names.values()) <= set(dj.list_schemas(connection=connection)):
+    names = {module: _definitions.schema_name(prefix, module) for module in MODULES}
+    found = set(names.values()) & set(dj.list_schemas(connection=connection))
+    if found:
+        _definitions.check_before(connection, prefix, create=create)
+    elif not create:
         raise LookupError(f"the database has no tables {prefix}_*; `fieldbase init` makes them")
     try:
         for module, name in names.items():
-            module.schema.activate(name, create_schema=create, create_tables=create)
+            if create or name in found:
+                module.schema.activate(name, create_schema=create, create_tables=create)
     except dj.errors.DataJointError as error:
         reason = " ".join(str(error).split())
         raise ServerError(
@@ -86,6 +93,7 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
         ) from error
     _active = prefix
     if create:
+        _definitions.record(connection, prefix)
         from ._defaults import register_schemes
 
         register_schemes()
