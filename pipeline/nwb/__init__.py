@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "ContentChanged": "errors",
     "FileSummary": "summary",
     "LAYOUTS": "layouts",
     "LfpReader": "lfp",
     "ReadError": "errors",
+    "TransientReadError": "errors",
     "conversion_lines": "neuroconv",
     "layout_of": "layouts",
     "open_lfp": "lfp",

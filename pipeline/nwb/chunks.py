@@ -39,6 +39,11 @@ def decode_chunks(data: h5py.Dataset, offsets: Iterable[tuple[int, ...]], place:
     to disjoint parts of one array is safe. Narrow chunks side by side come as one block, so that
     a row of it fills a cache line. Some 32 MB of chunks wait at any moment.
     """
+    offsets = list(offsets)
+    if data.file.driver == "fileobj":
+        from .remote import plan_chunks
+
+        plan_chunks(data, offsets)
     codec = Codec(data.name, _filters(data), data.dtype, data.shape, data.chunks)
     waiting: deque[Future[None]] = deque()
     try:

@@ -7,7 +7,8 @@ class ReadError(Exception):
     Attributes
     ----------
     stage
-        What was being done: "open", "read", "memory", "deadline", "crash", "layout".
+        What was being done: "open", "read", "memory", "deadline", "crash", "layout", "network",
+        "changed".
     message
         What was asked and what there is, in one sentence.
     way_out
@@ -20,3 +21,15 @@ class ReadError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.way_out}"
+
+
+class TransientReadError(ReadError):
+    """Nothing is wrong with the recording: the network or its server failed, now."""
+
+
+class ContentChanged(ReadError):
+    """What lies there now is not what was registered."""
+
+
+KINDS = {kind.__name__: kind for kind in (ReadError, TransientReadError, ContentChanged)}
+"""By name, to cross a process border."""

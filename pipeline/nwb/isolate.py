@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .errors import ReadError
+from .errors import KINDS, ReadError
 from .summary import FileSummary
 
 MEMORY_BYTES = 4 << 30
@@ -80,7 +80,7 @@ def call_isolated(target: str, source: str, *, memory_bytes: int, deadline_s: fl
             raise _died(source, code, noise, memory_bytes, deadline_s)
         answer = json.loads(result.read_text())
     if "error" in answer:
-        raise ReadError(*answer["error"])
+        raise KINDS[answer.get("kind", "ReadError")](*answer["error"])
     return answer["value"]
 
 
@@ -144,7 +144,7 @@ def main() -> None:
         answer = {"value": getattr(importlib.import_module(module), name)(asked.source)}
         text = json.dumps(answer)
     except ReadError as error:
-        text = json.dumps({"error": error.args})
+        text = json.dumps({"error": error.args, "kind": type(error).__name__})
     except MemoryError:
         text = json.dumps({"error": _out_of_memory(asked.source, asked.memory).args})
     except Exception as error:

@@ -12,7 +12,7 @@ from .errors import ReadError
 from .neuroconv import conversion_lines
 
 BLOCK_BYTES = 1 << 20
-BLOCKS_CACHED = 64  # at most 64 MB of a remote file in memory
+BLOCKS_CACHED = 64  # at most 64 MB of an object in a bucket in memory
 _DOWNLOAD = "download the file and ingest the local copy"
 
 
@@ -20,17 +20,23 @@ _DOWNLOAD = "download the file and ingest the local copy"
 def open_nwb(source: str | PathLike[str]) -> Iterator[h5py.File]:
     """Open a local path or a URL for reading.
 
-    A URL is read by range requests through a cache of at most 64 blocks of 1 MB.
+    A URL is read by range requests; some 64 MB of it are in memory at most.
 
     Raises
     ------
     ReadError
         If there is no such file, it is no HDF5, it is NWB 1.x, or the server sends no ranges.
+        TransientReadError if the server or the network failed, at any time until the file is
+        closed: what was read by then is not whole.
     """
     with ExitStack() as stack:
         name = str(source)
-        remote = "://" in name
-        handle = stack.enter_context(_open_url(name)) if remote else _existing_file(Path(name))
+        if name.startswith(("http://", "https://")):
+            handle = stack.enter_context(_remote_file(name))
+        elif "://" in name:
+            handle = stack.enter_context(_open_url(name))
+        else:
+            handle = _existing_file(Path(name))
         try:
             file = stack.enter_context(h5py.File(handle, "r"))
         except OSError as error:
@@ -83,6 +89,22 @@ def _refuse_nwb1(file: h5py.File, name: str) -> None:
             f"{name} is NWB {version.removeprefix('NWB-')}; NWB 2 or later is read",
             "write it anew as NWB 2 with pynwb or neuroconv, or look for a 2.x copy on DANDI",
         )
+
+
+@contextmanager
+def _remote_file(url: str) -> Iterator[Any]:
+    """A file object; its own error comes out even where a reader took it for an odd file."""
+    from .remote import RemoteFile
+
+    with RemoteFile(url) as handle:
+        try:
+            yield handle
+        except Exception as error:
+            if handle.failed is not None and handle.failed is not error:
+                raise handle.failed from error
+            raise
+        if handle.failed is not None:
+            raise handle.failed
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_only_the_blocks_needed_are_fetched(tmp_path, server):
 
 def test_a_missing_url_is_one_clear_error(server):
     with (
-        pytest.raises(ReadError, match="cannot be fetched") as caught,
+        pytest.raises(ReadError, match="is not there") as caught,
         open_nwb(f"{server.url}/none.nwb"),
     ):
         pass

@@ -1,0 +1,220 @@
+"""A file behind a URL as a file object: HDF5 reads it by ranges, in bounded memory.
+
+Small reads (HDF5's own book-keeping) go through a cache of blocks. Chunks of signals are announced
+by `plan_chunks`, fetched exactly, neighbours together and some ahead, and dropped once read.
+"""
+
+import bisect
+import io
+import itertools
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from weakref import WeakValueDictionary
+
+import h5py
+
+from .errors import ContentChanged, ReadError
+from .http import Served, ask_about, fetch_range
+
+log = logging.getLogger(__name__)
+
+BLOCK_BYTES = 1 << 18
+BLOCKS_CACHED = 128  # 32 MB
+PIECE_BYTES = 4 << 20
+AHEAD_BYTES = 32 << 20
+JOIN_BYTES = 1 << 14  # a hole this small is cheaper to fetch than to step over
+_NUMBER = itertools.count()
+_OPEN: WeakValueDictionary[str, "RemoteFile"] = WeakValueDictionary()
+
+
+class _Piece:
+    """Neighbouring ranges fetched as one; gone when all of them were read."""
+
+    def __init__(self, start: int, stop: int):
+        self.start, self.stop, self.left = start, stop, stop - start
+        self.future: Future[bytes] | None = None
+
+
+class RemoteFile(io.RawIOBase):
+    """A file behind a URL.
+
+    Attributes
+    ----------
+    served
+        What the server said of it.
+    fetched
+        Bytes that came over the network so far.
+    failed
+        The error that ended reading, if any; every later read raises it again.
+    """
+
+    def __init__(self, url: str):
+        self.served: Served = ask_about(url)
+        if not self.served.ranges or self.served.bytes is None:
+            raise ReadError(
+                "open", f"the server of {url} answers no range requests",
+                "download the file and ingest the local copy",
+            )  # fmt: skip
+        self.url, self.size = url, self.served.bytes
+        self.fetched, self.failed = 1, None
+        self._at = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._order: list[_Piece] = []  # as they will be read
+        self._pieces: list[_Piece] = []  # as they lie in the file
+        self._waiting: list[_Piece] = []  # not asked for yet, the next one last
+        self._ahead = 0
+        self._name = f"<remote file {next(_NUMBER)}>"
+        _OPEN[self._name] = self
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        stop = min(self._at + len(view), self.size)
+        data = self.read_at(self._at, stop) if stop > self._at else b""
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop``: from a planned piece, a cached block, or the server."""
+        if self.failed is not None:
+            raise self.failed
+        try:
+            piece = self._piece_of(start, stop)
+            if piece is not None:
+                return self._take(piece, start, stop)
+            if stop - start >= BLOCK_BYTES:
+                return self._fetch_wide(start, stop)
+            return self._from_blocks(start, stop)
+        except ReadError as error:
+            self.failed = error
+            raise
+
+    def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Announce ranges (start, stop) in the order in which they will be read."""
+        self._drop_plan()
+        for start, stop in ranges:
+            last = self._order[-1] if self._order else None
+            joins = last is not None and 0 <= start - last.stop <= JOIN_BYTES
+            if joins and stop - last.start <= PIECE_BYTES:
+                last.stop = stop
+                last.left += stop - start
+            else:
+                self._order.append(_Piece(start, stop))
+        self._pieces = sorted(self._order, key=lambda piece: piece.start)
+        self._waiting = self._order[::-1]
+
+    def close(self) -> None:
+        if not self.closed:
+            self._drop_plan()
+            self._blocks.clear()
+            log.debug("%s: %d bytes fetched of %d", self.url, self.fetched, self.size)
+        super().close()
+
+    def _piece_of(self, start: int, stop: int) -> _Piece | None:
+        at = bisect.bisect_right(self._pieces, start, key=lambda piece: piece.start) - 1
+        piece = self._pieces[at] if at >= 0 else None
+        return piece if piece is not None and stop <= piece.stop and piece.left > 0 else None
+
+    def _take(self, piece: _Piece, start: int, stop: int) -> bytes:
+        if piece.future is None:
+            self._submit(piece)
+        self._look_ahead()
+        data = piece.future.result()[start - piece.start : stop - piece.start]
+        piece.left -= stop - start
+        if piece.left <= 0:
+            piece.future = None
+            self._ahead -= piece.stop - piece.start
+        return data
+
+    def _look_ahead(self) -> None:
+        while self._waiting and self._ahead < AHEAD_BYTES:
+            piece = self._waiting.pop()
+            if piece.future is None and piece.left > 0:
+                self._submit(piece)
+
+    def _submit(self, piece: _Piece) -> None:
+        self._ahead += piece.stop - piece.start
+        piece.future = _pool().submit(self._fetch, piece.start, piece.stop)
+
+    def _fetch(self, start: int, stop: int) -> bytes:
+        self.fetched += stop - start
+        served = self.served
+        try:
+            return fetch_range(served.url, start, stop, of=served)
+        except ReadError as error:
+            if error.stage != "refused" or served.url == self.url:
+                raise
+        again = ask_about(self.url)  # a signed link that has expired
+        if (again.bytes, again.etag) != (served.bytes, served.etag):
+            raise ContentChanged(
+                "changed", f"{self.url} changed while it was read", "ingest it again with --revise"
+            )
+        self.served = again
+        return fetch_range(again.url, start, stop, of=again)
+
+    def _fetch_wide(self, start: int, stop: int) -> bytes:
+        """A long range, in parts side by side."""
+        edges = [*range(start, stop, PIECE_BYTES), stop]
+        parts = [_pool().submit(self._fetch, a, b) for a, b in itertools.pairwise(edges)]
+        return b"".join(part.result() for part in parts)
+
+    def _from_blocks(self, start: int, stop: int) -> bytes:
+        first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
+        data = b"".join(self._block(number) for number in range(first, last + 1))
+        return data[start - first * BLOCK_BYTES : stop - first * BLOCK_BYTES]
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            start, stop = number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, self.size)
+            self._blocks[number] = self._fetch(start, stop)
+            while len(self._blocks) > BLOCKS_CACHED:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+    def _drop_plan(self) -> None:
+        for piece in self._order:
+            if piece.future is not None:
+                piece.future.cancel()
+        self._order, self._pieces, self._waiting, self._ahead = [], [], [], 0
+
+
+def plan_chunks(data: h5py.Dataset, offsets: Sequence[tuple[int, ...]]) -> None:
+    """Tell the file behind a dataset which chunks will be read; nothing for a local file."""
+    remote = _OPEN.get(data.file.filename)
+    if remote is None:
+        return
+    ranges = []
+    for offset in offsets:
+        try:
+            chunk = data.id.get_chunk_info_by_coord(offset)
+        except (RuntimeError, OSError):  # none was ever written, or the index is damaged
+            return
+        if chunk.byte_offset is not None and chunk.size:
+            ranges.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+    remote.plan(ranges)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, thread_name_prefix="nwb-ranges")
