@@ -95,5 +95,8 @@ def activate(prefix: str = "fieldbase", *, home: Path | None = None, create: boo
     if create:
         _definitions.record(connection, prefix)
         from ._defaults import register_schemes
+        from ._tables import computed_tables
 
+        for _, table in computed_tables():
+            _ = table.jobs  # declares its queue: workers have no right to
         register_schemes()

@@ -53,9 +53,9 @@ class PostgresConnection(dj.Connection):
 class EmbeddedConnection(PostgresConnection):
     """A connection that starts the embedded server when it finds it gone."""
 
-    def __init__(self, home: Path, *, create: bool) -> None:
-        self.home, self.create = home, create
-        info = ensure_server(home, create=create)
+    def __init__(self, home: Path, *, create: bool, start: bool = True) -> None:
+        self.home, self.options = home, {"create": create, "start": start}
+        info = ensure_server(home, **self.options)
         super().__init__(
             info.host, info.user, info.password, info.port,
             use_tls=False, database_name=info.database, backend=info.backend,
@@ -63,6 +63,6 @@ class EmbeddedConnection(PostgresConnection):
 
     def connect(self) -> None:
         """Connect, waiting for the server to come back where it has to."""
-        info = ensure_server(self.home, create=self.create)
+        info = ensure_server(self.home, **self.options)
         self.conn_info |= {"host": info.host, "port": info.port, "passwd": info.password}
         super().connect()

@@ -44,7 +44,9 @@ class ServerInfo:
     database: str
 
 
-def ensure_server(home: Path, *, create: bool = True, timeout_s: float = 30.0) -> ServerInfo:
+def ensure_server(
+    home: Path, *, create: bool = True, start: bool = True, timeout_s: float = 30.0
+) -> ServerInfo:
     """Reach the server of a home folder; make and start it first where needed.
 
     Parameters
@@ -53,19 +55,24 @@ def ensure_server(home: Path, *, create: bool = True, timeout_s: float = 30.0) -
         Folder that holds, or will hold, ``postgres/``.
     create
         Make a database where there is none.
+    start
+        Start a server that does not run.
     timeout_s
         How long to go on trying (s). In the first second after a server was killed a start fails.
 
     Raises
     ------
     ServerError
-        In one sentence: no database and ``create`` is false, a damaged folder, one made by another
+        In one sentence: no database and ``create`` is false, not running and ``start`` is false, a
+        damaged folder, one made by another
         major version, one this user may not use, a server that does not start.
     """
     folder = Path(home).expanduser().resolve() / "postgres"
     data = folder / "data"
     if info := _reach(data):
         return info
+    if not start:
+        raise ServerError(f"the database in {home} is not running")
     if not create and not cluster.exists(data):
         raise ServerError(f"no database in {home}; `fieldbase init` makes one")
     try:

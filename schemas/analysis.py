@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import anatomy, dataset, embedding, prediction, training
 from ._guard import Guarded
+from ._jobs import Leased
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -26,7 +27,7 @@ SCORE = """
     """
 
 
-class _Analysis(Guarded):
+class _Analysis(Leased):
     """Key source shared by the analyses: tasks all of whose inputs are there."""
 
     @property
@@ -266,7 +267,7 @@ class ControlTask(Task):
 
 
 @schema
-class Control(Guarded, dj.Computed):
+class Control(Leased, dj.Computed):
     definition = """
     # What the score would be if the model had nothing to go on.
     -> ControlTask
@@ -316,7 +317,7 @@ class LabelScoreTask(Task):
 
 
 @schema
-class LabelScore(Guarded, dj.Computed):
+class LabelScore(Leased, dj.Computed):
     definition = """
     # Scores of one stored prediction against one label set.
     -> LabelScoreTask

@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import recording
 from ._guard import Guarded
+from ._jobs import Leased
 
 schema = dj.Schema()
 
@@ -29,7 +30,7 @@ class LabelTask(Guarded, dj.Manual):
 
 
 @schema
-class ChannelLabel(Guarded, dj.Computed):
+class ChannelLabel(Leased, dj.Computed):
     definition = """
     # Labels of one session in one scheme.
     -> LabelTask

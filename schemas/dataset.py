@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import anatomy, recording, windows
 from ._guard import Guarded
+from ._jobs import Leased
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -94,7 +95,7 @@ class SplitTask(Task):
 
 
 @schema
-class Split(Guarded, dj.Computed):
+class Split(Leased, dj.Computed):
     definition = """
     # A dataset split into folds.
     -> SplitTask

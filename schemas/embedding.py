@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import training, windows
 from ._guard import Guarded
+from ._jobs import Leased
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -42,7 +43,7 @@ class EmbeddingTask(Task):
 
 
 @schema
-class Embedding(Guarded, dj.Computed):
+class Embedding(Leased, dj.Computed):
     definition = """
     # Embeddings of one session's windows.
     -> EmbeddingTask

@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import recording, training, windows
 from ._guard import Guarded
+from ._jobs import Leased
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -42,7 +43,7 @@ class PredictionTask(Task):
 
 
 @schema
-class Prediction(Guarded, dj.Computed):
+class Prediction(Leased, dj.Computed):
     definition = """
     # Answers of one model for one session's windows.
     -> PredictionTask

@@ -4,12 +4,13 @@ import datajoint as dj
 
 from . import session
 from ._guard import Guarded
+from ._jobs import Leased
 
 schema = dj.Schema()
 
 
 @schema
-class Ingestion(Guarded, dj.Imported):
+class Ingestion(Leased, dj.Imported):
     definition = """
     # Reading of one file: what came of it.
     -> session.NwbFile

@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import dataset
 from ._guard import Guarded
+from ._jobs import Leased
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -87,7 +88,7 @@ TrainingTask.inputs = TrainingParent
 
 
 @schema
-class Training(Guarded, dj.Computed):
+class Training(Leased, dj.Computed):
     definition = """
     # A trained model.
     -> TrainingTask

@@ -4,6 +4,7 @@ import datajoint as dj
 
 from . import recording, session
 from ._guard import Guarded
+from ._jobs import Leased
 from ._params import ParamSet, Task
 
 schema = dj.Schema()
@@ -128,7 +129,7 @@ class WindowsFeatures(Guarded, dj.Manual):
 
 
 @schema
-class Windows(Guarded, dj.Computed):
+class Windows(Leased, dj.Computed):
     definition = """
     # Windows of one session, ready for models.
     -> WindowsTask

@@ -58,6 +58,7 @@ def database(home):
     """The connection every table test uses."""
     import datajoint as dj
 
+    from schemas import _lease
     from schemas._connect import connect
 
     if BACKEND not in ("postgresql", "mysql"):
@@ -72,6 +73,7 @@ def database(home):
     if BACKEND == "postgresql":
         connection.query("SET synchronous_commit = off")  # many small commits, none to keep
     yield connection
+    _lease.end()
     connection.close()
 
 

@@ -1,0 +1,76 @@
+"""Locks that the server lets go when the connection that took them dies."""
+
+import hashlib
+import os
+from datetime import datetime
+
+import datajoint as dj
+
+SILENT_S = int(os.environ.get("FIELDBASE_SILENT", 120))
+
+NOW = {"mysql": "UTC_TIMESTAMP()", "postgresql": "timezone('utc', now())"}
+SILENCE = {
+    "mysql": ("SET SESSION wait_timeout = {s}",),
+    "postgresql": (
+        "SET idle_session_timeout = '{s}s'",
+        "SET tcp_keepalives_idle = 5",
+        "SET tcp_keepalives_interval = 2",
+        "SET tcp_keepalives_count = 3",
+    ),
+}
+TAKE = {
+    "mysql": "SELECT GET_LOCK(CONCAT('fieldbase-', %s), 0)",
+    "postgresql": "SELECT pg_try_advisory_lock(%s)",
+}
+LET_GO = {
+    "mysql": "SELECT RELEASE_LOCK(CONCAT('fieldbase-', %s))",
+    "postgresql": "SELECT pg_advisory_unlock(%s)",
+}
+IS_FREE = {
+    "mysql": "IS_FREE_LOCK(CONCAT('fieldbase-', {lease}))",
+    "postgresql": (
+        "NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND "
+        "(classid::bigint << 32) | objid::bigint = {lease} AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()))"
+    ),
+}
+
+
+def now_sql(connection: dj.Connection) -> str:
+    """The server's time (UTC), in its SQL."""
+    return NOW[connection.adapter.backend]
+
+
+def server_now(connection: dj.Connection) -> datetime:
+    """The server's time (UTC), in whole seconds."""
+    now = connection.query(f"SELECT {now_sql(connection)}").fetchone()[0]
+    return now.replace(microsecond=0)
+
+
+def limit_silence(connection: dj.Connection) -> None:
+    """Have the server close this connection once nothing came over it for ``SILENT_S``."""
+    for statement in SILENCE[connection.adapter.backend]:
+        connection.query(statement.format(s=SILENT_S), reconnect=False)
+
+
+def take_lock(connection: dj.Connection, name: int | str) -> bool:
+    """Take the lock with this number or name, at once or not at all."""
+    return bool(_ask(TAKE, connection, name))
+
+
+def let_go(connection: dj.Connection, name: int | str) -> None:
+    """Give a lock back."""
+    _ask(LET_GO, connection, name)
+
+
+def is_free_sql(connection: dj.Connection, column: str) -> str:
+    """Whether nobody has the lock whose number stands in `column`, as a condition."""
+    return IS_FREE[connection.adapter.backend].format(lease=column)
+
+
+def _ask(statements: dict[str, str], connection: dj.Connection, name: int | str):
+    number = name
+    if isinstance(name, str) and connection.adapter.backend == "postgresql":
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+    text = statements[connection.adapter.backend]
+    return connection.query(text, (number,), reconnect=False).fetchone()[0]

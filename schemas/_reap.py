@@ -1,0 +1,92 @@
+"""Leases whose connection is gone: their jobs go back to those who live."""
+
+import logging
+from typing import Any
+
+import datajoint as dj
+
+from . import operation
+from ._locks import is_free_sql, let_go, now_sql, take_lock
+
+log = logging.getLogger(__name__)
+
+
+def live_leases(connection: dj.Connection | None = None) -> list[dict[str, Any]]:
+    """Lease and worker of every process that computes at the moment."""
+    connection = connection or dj.conn()
+    gone = {
+        row[0]
+        for row in connection.query(
+            f"SELECT lease FROM {operation.Lease.full_table_name} "
+            f"WHERE lease_state = 'held' AND {is_free_sql(connection, 'lease')}"
+        ).fetchall()
+    }
+    rows = (operation.Lease * operation.Worker & {"lease_state": "held"}).to_dicts()
+    return [row for row in rows if row["lease"] not in gone]
+
+
+def reap(connection: dj.Connection, jobs: list[str], *, but: int | None = None) -> list[int]:
+    """Mark leases whose connection is gone as lost and hand their jobs back; which they were.
+
+    Parameters
+    ----------
+    jobs
+        Full names of the job tables.
+    but
+        A lease to leave alone: the caller's own.
+    """
+    lease = operation.Lease.full_table_name
+    gone = connection.query(
+        f"SELECT lease FROM {lease} WHERE lease_state = 'held' AND lease <> %s AND "
+        + is_free_sql(connection, "lease"),
+        (but or 0,),
+        reconnect=False,
+    ).fetchall()
+    reaped = []
+    for (number,) in gone:
+        if not take_lock(connection, number):
+            continue
+        try:
+            if _declare_lost(connection, jobs, number):
+                reaped.append(number)
+        finally:
+            let_go(connection, number)
+    return reaped
+
+
+def _declare_lost(connection: dj.Connection, jobs: list[str], number: int) -> bool:
+    lease, worker = operation.Lease.full_table_name, operation.Worker.full_table_name
+    now = now_sql(connection)
+    with connection.transaction:
+        row = connection.query(
+            f"SELECT worker FROM {lease} WHERE lease = %s AND lease_state = 'held' "
+            "FOR UPDATE SKIP LOCKED",
+            (number,),
+            reconnect=False,
+        ).fetchone()
+        if row is None:  # it is inserting at this moment, or another was faster
+            return False
+        connection.query(
+            f"UPDATE {lease} SET lease_state = 'lost', given_up = {now} WHERE lease = %s", (number,)
+        )
+        connection.query(
+            f"UPDATE {worker} SET job_table = NULL, job_key = NULL, job_since = NULL "
+            "WHERE worker = %s",
+            (row[0],),
+        )
+        given = give_back(connection, jobs, number)
+    log.warning("worker %s is gone; %d job(s) are pending again", row[0], given)
+    return True
+
+
+def give_back(connection: dj.Connection, jobs: list[str], number: int, where: str = "1=1") -> int:
+    """Make the reserved jobs of a lease pending again; how many there were."""
+    return sum(
+        connection.query(
+            f"UPDATE {job} SET status = 'pending' WHERE status = 'reserved' "
+            f"AND connection_id = %s AND {where}",
+            (number,),
+            reconnect=False,
+        ).rowcount
+        for job in jobs
+    )
