@@ -65,7 +65,21 @@ def _database() -> list[dict[str, Any]]:
         schemas.activate(create=False)
     except LookupError:
         return [*rows, _row("tables", "none yet", "fieldbase init", needed=False)]
-    return [*rows, _row("tables", "ready", "", needed=True)]
+    return [*rows, _row("tables", "ready", "", needed=True), _definitions(connection)]
+
+
+def _definitions(connection) -> dict[str, Any]:
+    """Whether the tables are those this package defines, and else the first differences."""
+    from schemas import _definitions as definitions
+    from schemas._differences import compare
+
+    stored = definitions.stored_definitions(connection, "fieldbase")
+    differing = compare(stored.lines, definitions.package_lines())
+    if differing:
+        sentence = definitions.explain(stored, differing)
+        return _row("definitions", f"{len(differing)} differ", sentence, needed=True)
+    mark = definitions.digest_of(stored.lines)[:12]
+    return _row("definitions", f"{mark}, as in this version", "", needed=True)
 
 
 def _row(what: str, found: str, mend: str, *, needed: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Verbs of the panel *keep*: init, doctor."""
+"""Verbs of the panel *keep*: init, doctor, upgrade."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these verbs to the command."""
     app.command(rich_help_panel=PANEL)(init)
     app.command(rich_help_panel=PANEL)(doctor)
+    app.command(rich_help_panel=PANEL)(upgrade)
 
 
 def init(
@@ -63,3 +64,35 @@ def doctor(json: Json = False) -> None:
                 show(f"{'':<16}→ {row['mend']}")
     if any(row["mend"] for row in findings if row["needed"]):
         raise typer.Exit(1)
+
+
+def upgrade(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+    json: Json = False,
+) -> None:
+    """Add to an older database what this version's tables have more; nothing is ever dropped."""
+    from ..upgrade import plan_upgrade
+    from ..upgrade import upgrade as add
+
+    plan = plan_upgrade() if dry_run else add()
+    if json:
+        steps = [step.to_json() for step in plan.steps]
+        print_json({"needed": plan.needed, "refused": [*plan.refused], "steps": steps})
+    else:
+        _show_upgrade(plan, dry_run)
+    if plan.refused:
+        raise typer.Exit(1)
+
+
+def _show_upgrade(plan, dry_run: bool) -> None:
+    for step in plan.steps:
+        for lack in step.lacks:
+            show(f"{'to add' if dry_run else 'added'}: {lack.told}")
+        for sql in step.sql if dry_run else ():
+            show(f"  {sql}" if sql.startswith("--") else f"  {sql};")
+    for told in plan.refused:
+        show(f"adding is not enough: {told}")
+    if not plan.needed:
+        show("nothing to do: the tables are those of this version")
+    elif not plan.steps and not plan.refused:
+        show(f"the tables are those of this version{', their records are not' * dry_run}")
