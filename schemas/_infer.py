@@ -1,6 +1,5 @@
 """A trained model over stored windows: what ``Embedding`` and ``Prediction`` do."""
 
-import hashlib
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from pipeline.recording import WindowSet
 
 from . import embedding, prediction, training
+from ._digests import digest_arrays, digest_content
 from ._load import load_windows
 from ._names import clip
 from ._roles import role_masks
@@ -36,7 +36,8 @@ def embed(
         "site_index": site,
         "n_rows": len(vectors),
         "dim": vectors.shape[1],
-        "embedding_digest": hashlib.sha256(vectors.tobytes()).hexdigest(),
+        "embedding_digest": digest_content(vectors),
+        "rows_digest": digest_arrays({"window_index": window, "site_index": site}),
         "embed_device": device,
         "embed_seconds": time.monotonic() - started,
     }
@@ -62,11 +63,15 @@ def predict(
     found = predict_windows(model, windowset, batch_size=batch_size, device=device)
     kind = MODELS[model.params.family].output
     domain = compare_domain(windowset, trained["domain"])
-    row = {
-        "output": kind,
+    arrays = {
         "outputs": found.outputs,
         "window_index": np.flatnonzero(kept).astype(np.int32)[found.window],
         "site_index": found.channel,
+    }
+    row = {
+        "output": kind,
+        **arrays,
+        "prediction_digest": digest_arrays(arrays),
         "output_classes": trained["classes"],
         "domain_check": _domain_row(domain),
         "predict_device": device,

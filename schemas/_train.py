@@ -10,6 +10,7 @@ from pipeline.recording import WindowSet
 
 from . import dataset, session, training, windows
 from ._cache import open_folder
+from ._digests import digest_folder
 from ._home import home_folder
 from ._load import load_windows
 
@@ -145,6 +146,7 @@ def _row(asked, result, model, fitted_on, classes, device) -> dict[str, Any]:
     return {
         "checkpoint": str(result.checkpoint),
         "weights_digest": result.sha256,
+        "checkpoint_digest": digest_folder(Path(result.checkpoint)),
         "seen_digest": asked["assignment"],
         "classes": list(classes),
         "n_parameters": sum(p.numel() for p in model.parameters()),

@@ -54,6 +54,7 @@ class Embedding(Leased, dj.Computed):
     n_rows : int64
     dim : int32
     embedding_digest : char(64)          # sha256 of the vectors
+    rows_digest = null : char(64)        # sha256 of window_index and site_index
     embed_device : varchar(64)
     embed_seconds : float64              # (s)
     """

@@ -52,6 +52,7 @@ class Prediction(Leased, dj.Computed):
     outputs : <npy@arrays>               # (row, class) probability, or (row, bin, unit) log rate
     window_index : <npy@arrays>          # (row) int32, window of the row
     site_index : <npy@arrays>            # (row) int32, column of Windows
+    prediction_digest = null : char(64)  # sha256 over the arrays
     output_classes : json                # names of the classes, in order
     domain_check = null : json           # how far the recording is from the training domain
     predict_device : varchar(64)

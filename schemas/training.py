@@ -95,6 +95,7 @@ class Training(Leased, dj.Computed):
     ---
     checkpoint : <object@checkpoints>    # safetensors, parameters, digest
     weights_digest : char(64)            # sha256 of the weights
+    checkpoint_digest = null : char(64)  # sha256 over all files of the checkpoint
     seen_digest : char(64)               # sha256 of the split it saw
     classes : json                       # regions it can name, in order
     n_parameters : int64

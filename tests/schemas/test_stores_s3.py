@@ -1,0 +1,127 @@
+"""The whole way from windows to scores with both stores on S3, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+ROOT = Path(__file__).parents[2]
+STUDY = {
+    "study": {"name": "remote", "register": "far"},
+    "data": {"recordings": ["lab/**/*.nwb"], "labels": "lfp2vec5"},
+    "lfp": {"lowpass_hz": 100.0, "target_rate_hz": 250.0},
+    "windows": {"length_s": 2.0},
+    "split": {"by": "subject", "folds": "leave-one-out", "validation": 0},
+    "model": [{"name": "band power", "family": "band_power"}],
+    "analyses": {"evaluation": {"draws": 20}, "probe": {"draws": 20}, "silhouettes": ["region"]},
+}
+RUN = """
+import json, sys
+from pathlib import Path
+import schemas
+from pipeline.synthetic import write_lab
+from schemas import analysis, training, windows
+from schemas._train import checkpoint_folder
+from workers.study.run import run_study
+from workers.study.spec import StudySpec
+
+prefix, folder, study = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+schemas.activate(prefix=prefix)
+write_lab(folder / "lab", subjects=3, seed=3, layout="generic", channels=6, duration_s=10.0)
+done = run_study(StudySpec.model_validate(study), base=folder)
+told = {"failed": done.failed, "made": done.made}
+rows = [*analysis.Evaluation.Score().to_dicts(), *analysis.Silhouette.Score().to_dicts()]
+told["scores"] = sorted(
+    [r["metric"], r["level"], str(r["detail"]), r["value"]]
+    for r in rows if r["value"] is not None
+)
+one = (training.Training & {"training": training.Training().keys()[0]["training"]})
+told["checkpoint"] = str(checkpoint_folder(one.fetch1("training")))
+told["stored"] = [row["lfp"].path for row in windows.Windows().to_dicts()]
+print(json.dumps(told, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """An S3 server with an empty bucket: its endpoint and a client."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    secret = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab-secret"}
+    client = boto3.client(
+        "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **secret
+    )
+    client.create_bucket(Bucket="lab")
+    yield f"{host}:{port}", client
+    server.stop()
+
+
+def on_s3(endpoint):
+    """DJ_STORES for both stores in one bucket."""
+    common = {
+        "protocol": "s3", "endpoint": endpoint, "bucket": "lab", "secure": False,
+        "access_key": "lab", "secret_key": "lab-secret",
+    }  # fmt: skip
+    return json.dumps({name: common | {"location": name} for name in ("arrays", "checkpoints")})
+
+
+def run(code, *arguments, home, **environment):
+    asked = os.environ | {"FIELDBASE_HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT,
+        env=asked | environment, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def dropped(database):
+    """Drop what this module's processes declared."""
+    import datajoint as dj
+
+    yield
+    mine = [n for n in dj.list_schemas(connection=database) if n.startswith(f"fbt_{os.getpid()}")]
+    mysql = database.adapter.backend == "mysql"
+    if mysql:
+        database.query("SET FOREIGN_KEY_CHECKS = 0")
+    for name in mine:
+        quoted = database.adapter.quote_identifier(name)
+        database.query(f"DROP SCHEMA {quoted}" + ("" if mysql else " CASCADE"))
+    if mysql:
+        database.query("SET FOREIGN_KEY_CHECKS = 1")
+
+
+def test_a_study_with_both_stores_on_s3_scores_as_on_disk(database, home, bucket, tmp_path):
+    endpoint, client = bucket
+    answers = {}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    s3 = {"DJ_STORES": on_s3(endpoint), "TMPDIR": str(temporary)}
+    for where, stores in (("disk", {}), ("s3", s3)):
+        folder = tmp_path / where
+        folder.mkdir()
+        prefix = f"fbt_{os.getpid()}{where}"
+        done = run(RUN, prefix, folder, json.dumps(STUDY), home=home, **stores)
+        assert done.returncode == 0, done.stderr
+        answers[where] = json.loads(done.stdout.splitlines()[-1])
+    assert not answers["s3"]["failed"]
+    assert {"Embedding", "Prediction", "Silhouette"} <= set(answers["s3"]["made"])
+    assert len(answers["disk"]["scores"]) > 20
+    names, values = ({w: [f(row) for row in a["scores"]] for w, a in answers.items()}
+                     for f in (lambda row: row[:-1], lambda row: row[-1]))  # fmt: skip
+    assert names["s3"] == names["disk"]
+    assert values["s3"] == pytest.approx(values["disk"], abs=1e-6)
+    keys = [o["Key"] for o in client.list_objects_v2(Bucket="lab")["Contents"]]
+    assert {key.split("/")[0] for key in keys} == {"arrays", "checkpoints"}
+    assert any(key.endswith("model.safetensors") for key in keys)
+    path = Path(answers["s3"]["checkpoint"])
+    assert {p.name for p in path.iterdir()} == {"meta.json", "model.safetensors"}
+    for stored in answers["s3"]["stored"]:
+        assert f"arrays/{stored}" in keys
+    assert not (home / f"stores/arrays/_schema/fbt_{os.getpid()}s3_windows").exists()
+    assert not list(temporary.glob("datajoint*")), "DataJoint's own copies are kept for ever"
