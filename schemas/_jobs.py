@@ -245,6 +245,19 @@ class Leased(Guarded):
 
     jobs = _JobsOf()
 
+    def make(self, key, **options):
+        """Fetch, compute, insert: as `datajoint.Computed.make`, with the options for each step.
+
+        DataJoint 2.3.5 gives ``make_kwargs`` to the first step only.
+        """
+        fetched = self.make_fetch(key, **options)
+        computed = yield fetched
+        if computed is None:
+            computed = self.make_compute(key, *fetched, **options)
+            yield computed
+        self.make_insert(key, *computed, **options)
+        yield
+
     def insert(self, rows, *args, **options):
         """Insert, if the lease this process computes under is still its own.
 

@@ -49,7 +49,7 @@ class ChannelLabel(Leased, dj.Computed):
         unknown_reason = null : varchar(255) # why there is no region
         """
 
-    def make(self, key):
+    def make(self, key, **options):
         from pipeline.anatomy import map_label
 
         entries = (recording.LabelEntry & key).to_dicts()

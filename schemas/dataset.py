@@ -110,7 +110,7 @@ class Split(Leased, dj.Computed):
         missing = SplitTask * DatasetMember.proj() - windows.Windows.proj()
         return SplitTask.proj() - dj.U("split").aggr(missing, n="count(*)")
 
-    def make(self, key):
+    def make(self, key, **options):
         from ._split import split
 
         split(self, key)

@@ -88,6 +88,16 @@ def tables(database):
     drop_schemas(database, prefix)
 
 
+@pytest.fixture
+def roots(tmp_path, monkeypatch):
+    """A data root of this test alone: name and folder."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    name = f"root-{tmp_path.name}"[:60]
+    monkeypatch.setenv("FIELDBASE_ROOTS", f'{{"{name}": "{folder}"}}')
+    return name, folder
+
+
 def drop_schemas(connection, prefix):
     """Drop every schema whose name begins with the prefix, children with their parents."""
     import datajoint as dj

@@ -134,16 +134,6 @@ def studies():
 
 
 @pytest.fixture
-def roots(tmp_path, monkeypatch):
-    """A data root of this test alone: name and folder."""
-    folder = tmp_path / "root"
-    folder.mkdir()
-    name = f"root-{tmp_path.name}"[:60]
-    monkeypatch.setenv("FIELDBASE_ROOTS", f'{{"{name}": "{folder}"}}')
-    return name, folder
-
-
-@pytest.fixture
 def ingest(tables, roots, monkeypatch):
     """Ingest summaries as if they had been read from files, in the order given."""
     from schemas import _ingest, recording

@@ -1,0 +1,179 @@
+"""Workers as processes: they are killed, frozen, stopped and raced, and nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+QUICK = {"FIELDBASE_BEAT": "0.3", "FIELDBASE_RETRY": "0.05", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def crew(tables, roots):
+    """Files to read, and workers that read them."""
+    from workers.ingest import register
+
+    class Crew:
+        prefix = tables._active
+        log = roots[1] / "log"
+        running: list = []
+
+        def files(self, *names):
+            for name in names:
+                (roots[1] / f"{name}.nwb").write_bytes(name.encode())
+            found = register([f"{name}.nwb" for name in names], base=roots[1])
+            self.jobs.refresh([{"nwb_file": key} for key in found])
+            self.keys += [{"nwb_file": key} for key in found]
+            return found
+
+        def start(self, **options):
+            told = [f"{name}={json.dumps(value)}" for name, value in options.items()]
+            command = [sys.executable, str(HERE / "worker_process.py"), self.prefix, str(self.log)]
+            process = subprocess.Popen(
+                command + told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env=os.environ | QUICK | self.env, cwd=HERE.parents[1],
+            )  # fmt: skip
+            self.running.append(process)
+            return process
+
+        def said(self):
+            return self.log.read_text().splitlines() if self.log.exists() else []
+
+        def states(self):
+            return [row["status"] for row in (self.jobs & self.keys).to_dicts()]
+
+        def wait_for(self, what, seconds=30):
+            began = time.monotonic()
+            while not what():
+                left = [
+                    p.communicate()[1][-800:] for p in self.running if p.poll() not in (None, 0, -9)
+                ]
+                assert not left, left
+                assert time.monotonic() - began < seconds, (self.said(), self.states())
+                time.sleep(0.05)
+            return time.monotonic() - began
+
+    made = Crew()
+    made.jobs, made.keys, made.env, made.running = tables.recording.Ingestion.jobs, [], {}, []
+    made.rows = lambda: len(tables.recording.Ingestion & made.keys)
+    (tables.recording.Ingestion.jobs & "status in ('pending', 'error')").delete_quick()
+    yield made
+    for process in made.running:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    (made.jobs & made.keys).delete_quick()
+    (tables.recording.Ingestion & made.keys).delete(prompt=False)
+    (tables.session.NwbFile & made.keys).delete(prompt=False)
+
+
+def test_a_worker_makes_what_is_pending_and_leaves_when_idle(crew):
+    crew.files("0_a", "0_b", "0_c")
+    out, _ = crew.start(until_idle=True).communicate(timeout=60)
+    assert json.loads(out) == {
+        "made": {"recording.Ingestion": 3}, "failed": {}, "put_off": {}, "left": "idle",
+    }  # fmt: skip
+    assert crew.rows() == 3
+    assert crew.states() == ["success"] * 3
+
+
+def test_the_job_of_a_killed_worker_is_pending_within_ten_seconds_and_made_by_another(crew):
+    crew.files("6_long")
+    doomed = crew.start()
+    crew.wait_for(lambda: crew.said() == ["begin 6_long.nwb"])
+    crew.start(until_idle=False)
+    time.sleep(1.5)  # the other sees the job, and leaves it alone
+    assert crew.said() == ["begin 6_long.nwb"]
+    doomed.send_signal(signal.SIGKILL)
+    took = crew.wait_for(lambda: len(crew.said()) == 2, seconds=10)
+    assert took < 10
+    crew.wait_for(lambda: crew.rows() == 1)
+    assert crew.said() == ["begin 6_long.nwb"] * 2 + ["end 6_long.nwb"]
+
+
+def test_the_job_of_a_living_worker_is_never_taken_however_long_it_runs(crew):
+    crew.files("5_long")
+    crew.start(until_idle=True)
+    crew.wait_for(lambda: crew.said() == ["begin 5_long.nwb"])
+    crew.start()
+    crew.wait_for(lambda: crew.rows() == 1)
+    assert crew.said() == ["begin 5_long.nwb", "end 5_long.nwb"]
+
+
+def test_a_frozen_worker_that_comes_back_finds_out_before_it_inserts(crew, tables):
+    crew.env = {"FIELDBASE_SILENT": "2"}
+    crew.files("1_frozen")
+    frozen = crew.start()
+    crew.wait_for(lambda: crew.said() == ["begin 1_frozen.nwb"])
+    frozen.send_signal(signal.SIGSTOP)
+    crew.start()
+    crew.wait_for(lambda: crew.rows() == 1, seconds=30)
+    frozen.send_signal(signal.SIGCONT)
+    crew.wait_for(lambda: crew.said().count("end 1_frozen.nwb") == 2)
+    time.sleep(1)
+    assert crew.rows() == 1
+    assert crew.states() == ["success"]
+    assert not tables.operation.JobError & {"failed_table": "recording.Ingestion"}
+    assert frozen.poll() is None  # it goes on under a new lease
+    crew.files("0_next")
+    crew.wait_for(lambda: crew.rows() == 2)
+
+
+def test_a_worker_told_to_stop_finishes_the_job_that_fits_its_grace(crew):
+    crew.files("1.5_short", "0_never")
+    worker = crew.start(grace_s=20)
+    crew.wait_for(lambda: len(crew.said()) >= 1)
+    worker.send_signal(signal.SIGTERM)
+    out, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert json.loads(out)["left"] == "stopped"
+    assert sum(json.loads(out)["made"].values()) == crew.rows() == crew.states().count("success")
+    assert "error" not in crew.states()
+    assert "reserved" not in crew.states()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_told_to_stop_hands_back_the_job_that_does_not_fit(crew, number):
+    crew.files("30_long")
+    worker = crew.start(grace_s=0.5)
+    crew.wait_for(lambda: len(crew.said()) == 1)
+    worker.send_signal(number)
+    out, err = worker.communicate(timeout=10)
+    assert worker.returncode == 0, err
+    assert crew.states() == ["pending"]
+    assert crew.rows() == 0
+
+
+def test_a_worker_leaves_when_its_time_is_over(crew):
+    crew.files("30_long")
+    worker = crew.start(max_time_s=3, grace_s=0.5)
+    out, err = worker.communicate(timeout=30)
+    assert worker.returncode == 0, err
+    assert json.loads(out)["left"] == "stopped"
+    assert crew.states() == ["pending"]
+
+
+def test_ten_workers_make_every_job_once(crew):
+    crew.files(*[f"0.01_{i}" for i in range(40)])
+    workers = [crew.start(until_idle=True) for _ in range(4)]
+    outs = [worker.communicate(timeout=120)[0] for worker in workers]
+    made = sum(json.loads(out)["made"].get("recording.Ingestion", 0) for out in outs)
+    assert made == crew.rows() == 40
+    assert sorted(crew.said()) == sorted(
+        [f"{verb} 0.01_{i}.nwb" for i in range(40) for verb in ("begin", "end")]
+    )
+
+
+def test_populate_with_reserved_jobs_has_a_lease_too(crew):
+    crew.files("8_long")
+    notebook = crew.start(populate=True)
+    crew.wait_for(lambda: len(crew.said()) == 1)
+    notebook.send_signal(signal.SIGKILL)
+    crew.start()
+    crew.wait_for(lambda: len(crew.said()) == 2, seconds=10)

@@ -1,0 +1,237 @@
+"""A worker: it drains lanes until it is told to stop, and loses nothing on the way."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from schemas import _lease
+from schemas._failures import Stopped, classify
+from schemas._jobs import Ended
+
+from .devices import choose_device
+from .lanes import jobs_of_study, tables_of
+from .stop import StopSign
+
+AT_ONCE = 10  # jobs that one populate() may take; a GPU's are long, and taken one by one
+ROOM_BYTES = 256 << 20  # below this much free space no job begins
+PAUSE_S = 30.0
+LONGEST_PAUSE_S = 600.0
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker is to do.
+
+    Attributes
+    ----------
+    lanes
+        See `lanes.LANES`.
+    study
+        The only study whose jobs it takes; None takes every study's.
+    device, gpus
+        Where models run, and on how many GPUs one training runs.
+    until_idle
+        Leave when nothing is left to do, instead of waiting for more.
+    max_time_s
+        Leave after so long (s), the grace included.
+    grace_s
+        What a job may still take once the worker is to leave (s).
+    poll_s
+        How often to look for new jobs while there are none (s).
+    """
+
+    lanes: tuple[str, ...]
+    study: str | None = None
+    device: str = "auto"
+    gpus: int = 1
+    until_idle: bool = False
+    max_time_s: float | None = None
+    grace_s: float = 8.0
+    poll_s: float = 5.0
+
+
+@dataclass
+class Record:
+    """What a worker did: rows made and jobs that failed or went back, by table; and why it left."""
+
+    worker: str = ""
+    made: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    put_off: dict[str, int] = field(default_factory=dict)
+    left: str = "idle"
+
+    @property
+    def total(self) -> int:
+        """Jobs that ended, however they did."""
+        return sum(sum(kind.values()) for kind in (self.made, self.failed, self.put_off))
+
+    def count(self, ended: Ended) -> None:
+        """Add a job that ended."""
+        kind = None if ended.failure is None else ended.failure.kind
+        kept = self.made if kind is None else self.failed if kind == "permanent" else self.put_off
+        kept[ended.table] = kept.get(ended.table, 0) + 1
+
+
+def run_worker(
+    orders: Orders, *, say: Callable[[str], None] = lambda text: None,
+    on_job: Callable[[Ended], None] = lambda ended: None,
+) -> Record:  # fmt: skip
+    """Drain the lanes of `orders` until told to stop, idle, or out of time.
+
+    Parameters
+    ----------
+    say
+        Told what happens to the worker itself.
+    on_job
+        Told of every job that ended.
+    """
+    device = choose_device(orders.device, lanes=orders.lanes)
+    with StopSign(orders.grace_s, say) as stop:
+        return _Worker(orders, device, stop, say, on_job).run()
+
+
+class _Worker:
+    def __init__(self, orders: Orders, device: str, stop: StopSign, say, on_job) -> None:
+        self.orders, self.device, self.stop = orders, device, stop
+        self.say, self.on_job, self.record = say, on_job, Record()
+        self.paused_until, self.pause_s = 0.0, PAUSE_S
+        self.refreshed: dict[str, float] = {}
+        self.tables = tables_of(orders.lanes)
+
+    def run(self) -> Record:
+        if self.orders.max_time_s is not None:
+            left = self.orders.max_time_s - self.orders.grace_s
+            self.stop.request_in(left, "the time is over")
+        try:
+            self._take_lease()
+            while not self.stop.requested:
+                worked = self._round()
+                if not worked and self.orders.until_idle and self._is_idle():
+                    break
+                if not worked:
+                    self.stop.wait(self.orders.poll_s)
+        except Stopped:
+            pass
+        finally:
+            self.record.left = "stopped" if self.stop.requested else "idle"
+            _lease.end()
+        return self.record
+
+    def _take_lease(self) -> None:
+        lease = _lease.take(
+            lane=",".join(self.orders.lanes), device=self.device, study=self.orders.study,
+            before_job=self._may_begin, after_job=self._ended,
+        )  # fmt: skip
+        self.record.worker = lease.worker
+        self.say(f"worker {lease.worker}: {', '.join(self.orders.lanes)} on {self.device}")
+
+    def _round(self) -> bool:
+        """Drain every table once; whether anything was done."""
+        before = self.record.total
+        for name, table in self.tables:
+            try:
+                self._drain(name, table)
+            except Exception as error:
+                self._survive(error)
+            if self.stop.requested or time.monotonic() < self.paused_until:
+                break
+            if _lease.current() is None:
+                self.say("the lease was lost; the worker takes a new one")
+                self._take_lease()
+        return self.record.total > before
+
+    def _drain(self, name: str, table: type[dj.Table]) -> None:
+        """Make what there is to make in one table."""
+        keys = None if self.orders.study is None else jobs_of_study(self.orders.study, table)
+        if keys == []:
+            return
+        wanted = () if keys is None else (keys,)
+        self._refresh(name, table, wanted)
+        while not self.stop.requested and time.monotonic() >= self.paused_until:
+            done = self.record.total
+            table.populate(
+                *wanted, reserve_jobs=True, refresh=False, suppress_errors=True,
+                max_calls=1 if "gpu" in self.orders.lanes else AT_ONCE,
+                make_kwargs=self._options(),
+            )  # fmt: skip
+            if self.record.total == done:
+                return  # nothing pending, or others were faster
+
+    def _refresh(self, name: str, table: type[dj.Table], wanted: tuple) -> None:
+        """Queue new keys, not more often than they are looked for."""
+        now = time.monotonic()
+        if now - self.refreshed.get(name, -1e9) >= min(self.orders.poll_s, 5.0):
+            table.jobs.refresh(*wanted)
+            self.refreshed[name] = now
+
+    def _options(self) -> dict[str, Any]:
+        return {"device": self.device, "processes": self.orders.gpus, "on_epoch": self._on_epoch}
+
+    def _may_begin(self) -> bool:
+        """Asked before every job, inside populate()."""
+        self.stop.listen()
+        if self.stop.requested or time.monotonic() < self.paused_until:
+            return False
+        if not _has_room():
+            self._pause("no room is left on the disk of a store")
+            return False
+        return True
+
+    def _ended(self, ended: Ended) -> None:
+        self.record.count(ended)
+        self.on_job(ended)
+        if ended.failure is None:
+            self.pause_s = PAUSE_S
+        elif ended.failure.kind == "full":
+            self._pause(ended.failure.message)
+
+    def _on_epoch(self, epoch: Any) -> None:
+        """The state of the epoch is on disk: a good moment to leave."""
+        lease = _lease.held()
+        if lease is not None and lease.lost:
+            raise _lease.LeaseLost("another worker goes on with this training")
+        if self.stop.requested and self.stop.leave_no_time_for(epoch.seconds):
+            raise Stopped("stopped after an epoch")
+
+    def _pause(self, why: str) -> None:
+        self.say(f"paused for {self.pause_s:g} s: {why}; `fieldbase gc` lists what can go")
+        self.paused_until = time.monotonic() + self.pause_s
+        self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
+
+    def _survive(self, error: Exception) -> None:
+        """Outside a job: wait for a server that is away, give up on anything else."""
+        failure = classify(error)
+        if failure.kind not in ("transient", "lost"):
+            raise error
+        self.say(f"{failure.message}; the worker waits and tries again")
+        self.stop.wait(min(self.orders.poll_s, 5.0))
+        lease = _lease.current()
+        if lease is not None:
+            lease.try_to_give_back()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing waits in these lanes, now or for a later try."""
+        if time.monotonic() < self.paused_until:
+            return False
+        for _, table in self.tables:
+            wanted = table.jobs.pending
+            if self.orders.study is not None:
+                keys = jobs_of_study(self.orders.study, table)
+                wanted = wanted & keys if keys else []
+            if len(wanted):
+                return False
+        return True
+
+
+def _has_room() -> bool:
+    """Whether the disks of the local stores have room for a job's results."""
+    places = [s["location"] for s in dj.config.stores.values() if _is_local(s)]
+    return all(shutil.disk_usage(place).free >= ROOM_BYTES for place in places)
+
+
+def _is_local(store: Any) -> bool:
+    return isinstance(store, dict) and store.get("protocol") == "file"
