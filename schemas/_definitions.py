@@ -132,8 +132,10 @@ def record(connection: dj.Connection, prefix: str, *, renew: bool = False) -> No
     ]
     table = _table(connection, prefix)
     try:
-        if new:
-            table.insert(new, replace=renew, skip_duplicates=not renew)
+        for row in new:
+            if row["defined_table"] in rows:
+                table.update1(row)
+        table.insert([row for row in new if row["defined_table"] not in rows], skip_duplicates=True)
     except dj.errors.AccessError:
         log.info("the tables' definitions are not recorded: no right to insert")
 
@@ -159,7 +161,7 @@ def refuse_other(connection: dj.Connection | None = None, prefix: str | None = N
 
 def explain(stored: Stored, differing: list[Difference]) -> str:
     """One sentence: both versions and digests, the first differences, the way out."""
-    made_by = " and ".join(stored.versions) or "before definitions were recorded"
+    made = f"by {' and '.join(stored.versions)}" if stored.versions else "before this was recorded"
     told = [found.told for found in sorted(differing, key=lambda found: found.additive)]
     more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
     if all(found.additive for found in differing):
@@ -168,7 +170,7 @@ def explain(stored: Stored, differing: list[Difference]) -> str:
         other = f"fieldbase {stored.versions[-1]}" if stored.versions else "the version it is from"
         way_out = f"no upgrade can do that: use {other} here, or another database"
     return (
-        f"the tables of this database (made by {made_by}, definitions "
+        f"the tables of this database (made {made}, definitions "
         f"{digest_of(stored.lines)[:12]}) are not those of this fieldbase {package_version()} "
         f"(definitions {digest_of(package_lines())[:12]}): {'; '.join(told[:3])}{more}; {way_out}"
     )

@@ -148,7 +148,7 @@ def _finish(prefix: str) -> None:
 
 def _refuse_while_computing() -> None:
     from schemas import operation
-    from schemas._lease import live_leases
+    from schemas._reap import live_leases
 
     if not operation.schema.is_activated() or not operation.Lease().is_declared:
         return
