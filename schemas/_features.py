@@ -7,7 +7,8 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from . import _roots, recording
+from . import recording
+from ._sources import source_of
 
 LEFT_OUT = "{n} of {total} rows lack a feature (NaN or infinity) and are left out"
 WHO = ("source", "subject", "session")
@@ -43,8 +44,7 @@ def summarise(path: Path, mapping: dict[str, Any] | None):
 def cut_features(asked: dict[str, Any]) -> dict[str, Any]:
     """The windows of one session: vectors by (window, channel)."""
     series = asked["features"]
-    path = _roots.resolve(series["file"]["root"], series["file"]["path"])
-    table = _read(Path(path), series["file"]["mapping"])
+    table = _read(Path(source_of(series["file"])), series["file"]["mapping"])
     named = _named(table.rows)
     asked_for = [series[f"feature_{column}"] for column in WHO]
     mine = (named == asked_for).all(axis=1).to_numpy()

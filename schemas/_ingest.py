@@ -6,12 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.nwb import FileSummary, ReadError, read_summary_isolated
+from pipeline.nwb import (
+    ContentChanged,
+    FileSummary,
+    ReadError,
+    TransientReadError,
+    read_summary_isolated,
+)
 from pipeline.params import digest
 
-from . import _roots, recording, session
+from . import recording, session
 from ._merge import insert_or_merge
 from ._names import clip, safe_name
+from ._sources import source_of
 
 MEMORY = int(os.environ.get("FIELDBASE_READ_MEMORY", 4 << 30))
 DEADLINE_S = float(os.environ.get("FIELDBASE_READ_DEADLINE", 600))
@@ -26,12 +33,14 @@ def read(key: dict[str, Any]) -> dict[str, Any]:
     FileNotFoundError
         If this machine does not have the file. That says nothing of the file, so no row is made
         and another machine, or this one with its roots put right, can read it.
+    TransientReadError, ContentChanged
+        If the network failed, or what lies there is not what was registered: no row, likewise.
     """
     file = (session.NwbFile & key).fetch1()
     started = time.monotonic()
     found: dict[str, Any] = {"summary": None, "stage": None, "message": None, "way_out": None}
-    source = _roots.resolve(file["root"], file["path"])
     try:
+        source = source_of(file)
         if file["file_kind"] == "features":
             from ._features import summarise
 
@@ -39,6 +48,8 @@ def read(key: dict[str, Any]) -> dict[str, Any]:
         else:
             summary = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
             found["summary"] = [summary.to_json()]
+    except (TransientReadError, ContentChanged):
+        raise
     except ReadError as error:
         found |= {"stage": error.stage, "message": error.message, "way_out": error.way_out}
     return found | {"file": file, "seconds": time.monotonic() - started}

@@ -1,13 +1,17 @@
 """From a windows task to arrays: what ``Windows.make`` does."""
 
-import hashlib
 from typing import Any
 
 import numpy as np
 
 from pipeline.recording import REASONS
 
-from . import _roots, recording, session, windows
+from . import recording, session, windows
+from ._digests import digest_arrays
+from ._sources import COLUMNS, source_of
+
+ARRAYS = ("window_start_s", "reasons", "lfp", "spikes", "behavior", "features")
+"""What ``content_digest`` covers, in its order."""
 
 
 def request(key: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def request(key: dict[str, Any]) -> dict[str, Any]:
         if rows:
             row = (table & rows[0]).to_dicts()[0]
             file = (session.NwbFile & {"nwb_file": row["nwb_file"]}).fetch1()
-            path = {"root": file["root"], "path": file["path"], "mapping": file["mapping"]}
+            path = {name: file[name] for name in COLUMNS}
             asked[kind] = {**{k: v for k, v in row.items() if k != "warnings"}, "file": path}
     return asked
 
@@ -44,7 +48,7 @@ def cut(asked: dict[str, Any]) -> dict[str, Any]:
         made = _tile(asked, params)
     if task["bin_params"] is not None:
         made |= _binned(asked, made["window_start_s"], params.length_s)
-    return made | {"content_digest": _content_digest(made)}
+    return made | {"content_digest": digest_arrays({name: made.get(name) for name in ARRAYS})}
 
 
 def store(table, key: dict[str, Any], made: dict[str, Any]) -> None:
@@ -80,8 +84,7 @@ def _cut_lfp(asked: dict[str, Any], params) -> dict[str, Any]:
     sites = recording.LfpColumn * recording.Channel.proj("bad", "rel_x", "rel_y", "shank") & where
     columns = sites.to_dicts(order_by="lfp_column")
     chain = windows.LfpParamSet.get(asked["task"])
-    source = _roots.resolve(series["file"]["root"], series["file"]["path"])
-    with open_lfp(source, series["series_path"]) as lfp:
+    with open_lfp(source_of(series["file"]), series["series_path"]) as lfp:
         cut_windows = cut_lfp_windows(
             lfp,
             chain,
@@ -146,7 +149,7 @@ def _spikes(asked: dict[str, Any]):
     from pipeline.nwb import read_spikes
 
     file = asked["units"]["file"]
-    return read_spikes(_roots.resolve(file["root"], file["path"]))
+    return read_spikes(source_of(file))
 
 
 def _binned(asked: dict[str, Any], starts: np.ndarray, length_s: float) -> dict[str, Any]:
@@ -162,19 +165,8 @@ def _binned(asked: dict[str, Any], starts: np.ndarray, length_s: float) -> dict[
         made["cells"] = [{"nwb_file": file, "unit": int(unit)} for unit in spikes.units["unit"]]
     if asked["behavior"] is not None:
         series = asked["behavior"]
-        source = _roots.resolve(series["file"]["root"], series["file"]["path"])
-        times, values, _ = read_behavior(source, series["behavior_path"])
+        times, values, _ = read_behavior(source_of(series["file"]), series["behavior_path"])
         made["behavior"] = resample_behavior(
             times, values, starts, length_s, bins.bin_s, max_gap_s=bins.max_gap_s
         )
     return made
-
-
-def _content_digest(made: dict[str, Any]) -> str:
-    total = hashlib.sha256()
-    for name in ("window_start_s", "reasons", "lfp", "spikes", "behavior", "features"):
-        array = made.get(name)
-        if array is not None:
-            total.update(f"{name}{array.shape}{array.dtype}".encode())
-            total.update(np.ascontiguousarray(array))
-    return total.hexdigest()

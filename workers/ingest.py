@@ -1,65 +1,85 @@
 """Files become NwbFile rows: what may be read later, by any worker, on any machine."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.nwb import conversion_lines
-from pipeline.params import digest
 from schemas import recording, session
-from schemas._ingest import DEADLINE_S, MEMORY
-from schemas._names import safe_name
-from schemas._roots import root_of
 
-NWB = (".nwb", ".h5", ".hdf5")
-FEATURES = (".parquet", ".csv", ".npz")
+from .archive.find import find, find_sources
+from .archive.found import FEATURES, SourceError
+from .archive.standing import Standing, compare, enter
 
-
-class SourceError(ValueError):
-    """Something that was to be ingested is not there, or is not what can be read."""
+Say = Callable[[str], None]
+__all__ = ["SourceError", "find_sources", "ingest", "register", "stand"]
 
 
-def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
-    """Files and URLs that `patterns` name: a path, a folder, a glob, or an http(s) URL.
+@dataclass(frozen=True)
+class Registered:
+    """Keys of the files to read, in order, and one sentence for each that changed."""
 
-    Raises
-    ------
-    SourceError
-        If a pattern names nothing, or a folder holds a recording that is not NWB yet; the
-        message then has the lines that convert it.
-    """
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        if pattern.startswith(("http://", "https://")):
-            found[pattern] = None
-            continue
-        if pattern.startswith("dandi:"):
-            raise SourceError(
-                f"{pattern}: dandisets are not ingested by name yet; download with "
-                f"`dandi download DANDI:{pattern[6:].split('/')[0]}` and ingest the folder"
-            )
-        if "://" in pattern:
-            raise SourceError(
-                f"{pattern}: of URLs, only http:// and https:// are read; give one of those, or "
-                "download the file"
-            )
-        for path in _expand(pattern, base):
-            found[str(path)] = None
-    return list(found)
+    keys: list[str]
+    changed: dict[str, str]
 
 
 def register(
     patterns: Iterable[str], *, base: Path, lab: str | None = None,
-    mapping: dict[str, Any] | None = None,
+    mapping: dict[str, Any] | None = None, notes: list[str] | None = None,
+    say: Say = lambda text: None,
 ) -> list[str]:  # fmt: skip
-    """Insert an NwbFile row for each file that `patterns` name; their keys, in order."""
-    keys = []
-    for source in find_sources(patterns, base=base):
-        row = describe(source, lab=lab, mapping=mapping)
-        session.NwbFile.insert1(row, skip_duplicates=True)
-        keys.append(row["nwb_file"])
-    return keys
+    """Insert an NwbFile row for each file that `patterns` name; their keys, in order.
+
+    A file that changed since it was registered keeps its newest row, of which nothing more can
+    be read; ``notes`` gets a sentence about it.
+    """
+    standings = stand(patterns, base=base, mapping=mapping, say=say)
+    done = enter_all(standings, lab=lab)
+    if notes is not None:
+        notes += done.changed.values()
+    return done.keys
+
+
+def stand(
+    patterns: Iterable[str], *, base: Path, mapping: dict[str, Any] | None = None,
+    say: Say = lambda text: None,
+) -> list[Standing]:  # fmt: skip
+    """The files that `patterns` name, and how each stands to the tables; inserts nothing.
+
+    Raises
+    ------
+    SourceError
+        If a pattern names nothing; see `find`.
+    """
+    return compare(find(patterns, base=base, say=say), columns_of(mapping))
+
+
+def columns_of(mapping: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A mapping in full; equal ones, however written, become one."""
+    if mapping is None:
+        return None
+    from pipeline.evaluation.features_file import FeatureMapping
+
+    return FeatureMapping.model_validate(mapping).to_json()
+
+
+def enter_all(
+    standings: Iterable[Standing], *, lab: str | None = None, revise: bool = False
+) -> Registered:
+    """Insert what is new, and with ``revise`` what changed, as a revision beside the old."""
+    done = Registered([], {})
+    for standing in standings:
+        if standing.state == "changed" and not revise:
+            key = standing.row["nwb_file"]
+            done.changed[key] = (
+                f"{standing.found.source} changed since it was registered "
+                f"({', '.join(standing.differences)}) and was not read again; `fieldbase ingest "
+                "--revise` shows what depends on it and registers it beside the old"
+            )
+        else:
+            key = enter(standing, lab)
+        done.keys.append(key)
+    return done
 
 
 def ingest(
@@ -87,52 +107,6 @@ def ingest(
         for _, message in done["error_list"]:
             unread[key["nwb_file"]] = message
     return _outcome(asked, unread)
-
-
-def describe(
-    source: str, *, lab: str | None = None, mapping: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """The NwbFile row of a path or URL; equal mappings, however written, give one row."""
-    from pipeline.evaluation.features_file import FeatureMapping
-
-    remote = source.startswith(("http://", "https://"))
-    root, path = (None, source) if remote else root_of(Path(source))
-    kind = "features" if Path(path).suffix in FEATURES else "nwb"
-    mark: dict[str, Any] = {"root": root, "path": path, "revision": 0}
-    columns = None
-    if mapping is not None and kind == "features":
-        columns = mark["mapping"] = FeatureMapping.model_validate(mapping).to_json()
-    return {
-        "nwb_file": digest(mark),
-        "root": root,
-        "path": path,
-        "file_kind": kind,
-        "source_hint": safe_name(lab) if lab else None,
-        "bytes": None if remote else Path(source).stat().st_size,
-        "revision": 0,
-        "mapping": columns,
-        "registered": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
-    }
-
-
-def _expand(pattern: str, base: Path) -> list[Path]:
-    path = Path(pattern).expanduser()
-    path = path if path.is_absolute() else base / path
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in NWB and p.is_file())
-        lines = None if files else conversion_lines(path)
-        if lines is not None:
-            raise SourceError(f"{path} holds no NWB file: {lines}")
-        if not files:
-            raise SourceError(f"no NWB file in the folder {path}; give a folder with *.nwb files")
-        return files
-    anchor = Path(path.anchor or ".")
-    files = sorted(p for p in anchor.glob(str(path.relative_to(path.anchor))) if p.is_file())
-    if not files:
-        raise SourceError(f"nothing is at {path}; give a file, a folder, a glob or a URL")
-    return files
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -179,33 +153,6 @@ def find_embeddings(sources: Iterable[str], *, base: Path) -> list[str]:
             "ingested without the word `embeddings`"
         )
     return found
-
-
-def preview(sources: Iterable[str], *, base: Path, lab: str | None = None) -> list[dict[str, Any]]:
-    """What an ingest would read, without inserting anything."""
-    from pipeline.nwb import ReadError, read_summary_isolated
-
-    rows = []
-    for source in find_sources(sources, base=base):
-        row = describe(source, lab=lab)
-        known = bool(session.NwbFile & {"nwb_file": row["nwb_file"]})
-        shown: dict[str, Any] = {"path": row["path"], "bytes": row["bytes"], "registered": known}
-        shown |= {"layout": "features", "lfp": 0, "channels": 0, "units": 0, "messages": []}
-        if row["file_kind"] == "nwb":
-            try:
-                found = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
-                shown |= {
-                    "layout": found.layout,
-                    "lfp": len(found.lfp),
-                    "channels": len(found.channels),
-                    "units": len(found.units),
-                    "messages": found.warnings,
-                }
-            except ReadError as error:
-                said = _sentence(error.message, error.way_out)
-                shown |= {"layout": "error", "messages": [said]}
-        rows.append(shown)
-    return rows
 
 
 def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[str, Any]]:

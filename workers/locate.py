@@ -20,6 +20,7 @@ from .choose import (
 )
 from .ingest import register
 from .located import Located, locate_units, read_probes
+from .making import make_rows
 from .outputs import check_target, write_outputs
 from .study.plan import ask_windows, best_labels, find_sources
 from .study.spec import Data
@@ -87,7 +88,10 @@ def locate(
 
 def _ingest(source: str, say: Say) -> dict[str, str]:
     """Read the file's metadata; the key of its Ingestion."""
-    keys = register([source], base=Path.cwd())
+    changed: list[str] = []
+    keys = register([source], base=Path.cwd(), notes=changed)
+    if changed:
+        raise LocateError(changed[0])
     if len(keys) != 1:
         raise LocateError(f"{source} stands for {len(keys)} files; locate takes one at a time")
     file = {"nwb_file": keys[0]}
@@ -238,6 +242,5 @@ def _warnings(recorded: Recorded, chosen: Chosen | None, predictions) -> list[st
 
 def _populate(table, keys, what: str, options: dict[str, Any] | None = None) -> None:
     """Make these rows; a failure is one LocateError."""
-    done = table.populate(keys, suppress_errors=True, make_kwargs=options or {})
-    for _, message in done["error_list"]:
+    for _, message in make_rows(table, keys, options=options).failed:
         raise LocateError(f"{what}: {table.__name__} failed: {message}")

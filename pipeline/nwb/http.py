@@ -59,10 +59,10 @@ def ask_about(url: str) -> Served:
     with get(url, "bytes=0-0", accept=(416,)) as answer:
         whole = re.fullmatch(r"bytes [^/]+/(\d+)", answer.headers.get("Content-Range", ""))
         if answer.status_code in (206, 416) and whole:
-            return Served(answer.url, int(whole[1]), _mark(answer), True)
+            return Served(answer.url, int(whole[1]), mark_of(answer), True)
         length = answer.headers.get("Content-Length")
         size = int(length) if length and answer.status_code == 200 else None
-        return Served(answer.url, size, _mark(answer), size == 1)
+        return Served(answer.url, size, mark_of(answer), size == 1)
 
 
 def fetch_range(url: str, start: int, stop: int, *, of: Served | None = None) -> bytes:
@@ -80,7 +80,7 @@ def fetch_range(url: str, start: int, stop: int, *, of: Served | None = None) ->
             _check_same(answer, url, of)
             try:
                 body = answer.content
-            except _net_errors() as error:
+            except net_errors() as error:
                 body, reason = b"", f"the connection broke ({_name(error)})"
             else:
                 reason = f"{len(body)} bytes came of {stop - start} asked for"
@@ -114,7 +114,7 @@ def get(
         after = None
         try:
             answer = session().get(url, headers=asked, stream=True, timeout=_timeout())
-        except _net_errors() as error:
+        except net_errors() as error:
             reason = f"cannot be reached ({_name(error)})"
         except ValueError as error:
             raise ReadError("open", f"{url} is no URL ({error})", "check it") from error
@@ -175,7 +175,8 @@ def _timeout() -> float:
 
 
 @cache
-def _net_errors() -> tuple[type[Exception], ...]:
+def net_errors() -> tuple[type[Exception], ...]:
+    """What `requests` raises where a connection breaks or none is made."""
     from requests.exceptions import ChunkedEncodingError, ConnectionError, Timeout
     from urllib3.exceptions import HTTPError
 
@@ -200,7 +201,8 @@ def _refuse(answer: Any, url: str) -> None:
         raise ReadError("open", f"{url} answered {code}", _DOWNLOAD)
 
 
-def _mark(answer: Any) -> str | None:
+def mark_of(answer: Any) -> str | None:
+    """An answer's mark of the whole file: its ETag, else when it was last modified."""
     etag = answer.headers.get("ETag")
     if etag:
         return etag.strip('"')[:128]
@@ -212,7 +214,7 @@ def _check_same(answer: Any, url: str, of: Served | None) -> None:
     if answer.status_code != 206:
         raise ReadError("open", f"the server of {url} answers no range requests", _DOWNLOAD)
     whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    mark = _mark(answer)
+    mark = mark_of(answer)
     if of is None:
         return
     if (whole.isdigit() and int(whole) != of.bytes) or (of.etag and mark and mark != of.etag):

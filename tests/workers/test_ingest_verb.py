@@ -83,7 +83,6 @@ def test_what_else_can_be_ingested_says_how_it_is_asked_for(type_in, words, told
         ("nothing.nwb", "nothing is at"),
         ("*.nwb", "nothing is at"),
         ("s3://bucket/file.nwb", "only http:// and https:// are read"),
-        ("dandi:000022", "dandi download DANDI:000022"),
     ],
 )
 def test_a_source_that_is_not_there_is_one_sentence(tmp_path, source, told):

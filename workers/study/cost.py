@@ -6,7 +6,8 @@ from typing import Any
 
 from schemas import recording, session
 
-from ..ingest import describe, find_sources
+from ..archive.found import Found
+from ..ingest import stand
 from .effort import Counted, spell_effort
 from .models import answers
 from .plan import wanted
@@ -30,14 +31,20 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
 
     Jobs are exact for what has been ingested. Of other files on this machine the first few are
     opened (headers only); the rest, and URLs, count as one recording of one subject each, and a
-    note says so. Neither the network nor the model's weights are asked for.
+    note says so. Of remote files the length is asked for and nothing read, nor are the model's
+    weights.
     """
-    sources = find_sources(spec.data.recordings, base=base)
-    files = [describe(s, lab=spec.data.lab, mapping=spec.data.mapping) for s in sources]
-    keys = [{"nwb_file": row["nwb_file"]} for row in files]
-    read = {row["nwb_file"] for row in (recording.Ingestion & keys).proj().to_dicts()}
-    new = [s for s, row in zip(sources, files, strict=True) if row["nwb_file"] not in read]
     notes: list[str] = []
+    standings = stand(spec.data.recordings, base=base, mapping=_mapping(spec), say=notes.append)
+    files = [one.found for one in standings]
+    read = {one.row["nwb_file"] for one in standings if one.row and one.row["read"]}
+    keys = [{"nwb_file": one.row["nwb_file"]} for one in standings if one.row]
+    new = [one.found for one in standings if one.row is None or not one.row["read"]]
+    for one in standings:
+        if one.state == "changed":
+            notes.append(
+                f"{one.found.source} changed since it was registered: what was read then counts"
+            )
     there = _ingested(keys, spec)
     ahead = _unread(new, spec, notes)
     subjects, members = there.subjects + ahead.subjects, there.members + ahead.members
@@ -47,7 +54,7 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
         "Windows": _left(spec, "windows", members),
         **{name: _left(spec, key, n) for name, key, n in _asked(spec, folds, members)},
     }
-    known = [row["bytes"] for row in files if row["bytes"] is not None]
+    known = [one.bytes for one in files if one.bytes is not None]
     notes.insert(0, f"{len(files)} files, {sum(known) / 2**20:,.1f} MiB, {folds} folds")
     if len(known) < len(files):
         notes.append(f"{len(files) - len(known)} files are URLs of unknown size")
@@ -73,15 +80,19 @@ def _length(row: dict[str, Any]) -> float:
     return row["lfp_stop_s"] - row["lfp_start_s"] if known else 0.0
 
 
-def _unread(sources: list[str], spec: StudySpec, notes: list[str]) -> Recorded:
+def _mapping(spec: StudySpec) -> dict[str, Any] | None:
+    return None if spec.data.mapping is None else spec.data.mapping.to_json()
+
+
+def _unread(files: list[Found], spec: StudySpec, notes: list[str]) -> Recorded:
     from pipeline.nwb import ReadError, read_summary_isolated
     from schemas._ingest import DEADLINE_S, MEMORY
 
     names, members, signals, blind = set(), 0, [], 0
-    for place, source in enumerate(sources):
-        remote = source.startswith(("http://", "https://"))
-        if remote or place >= LOOK_INTO or not source.endswith(".nwb"):
-            names.add(source)
+    for place, one in enumerate(files):
+        source = one.source
+        if one.remote or place >= LOOK_INTO or not source.endswith(".nwb"):
+            names.add(_subject(one))
             members, blind = members + 1, blind + 1
             continue
         try:
@@ -96,6 +107,13 @@ def _unread(sources: list[str], spec: StudySpec, notes: list[str]) -> Recorded:
     if blind:
         notes.append(f"{blind} of the files are not read yet: counted as one subject each")
     return Recorded(len(names), members, signals)
+
+
+def _subject(one: Found) -> str:
+    """Whom a file is about as far as its name tells: DANDI's folders are subjects."""
+    if one.asset is not None and one.path.count("/") > 1:
+        return one.path.rpartition("/")[0]
+    return one.source
 
 
 def _asked(spec: StudySpec, folds: int, members: int) -> list[tuple[str, str, int]]:

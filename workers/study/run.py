@@ -7,6 +7,7 @@ from typing import Any
 from schemas import analysis, anatomy, dataset, embedding, prediction, recording, training, windows
 
 from ..ingest import register
+from ..making import make_rows
 from ..register import register_study_model
 from . import models, plan
 from .progress import Step, count_epochs, epochs_left
@@ -17,15 +18,20 @@ Say = Callable[[str], None]
 
 @dataclass
 class Outcome:
-    """What came of a run: rows made and jobs that failed, by table, and what was left out."""
+    """What came of a run: rows made and jobs that failed, by table, and what was left out.
+
+    With `wait`, workers make the rows and the run waits for them.
+    """
 
     made: dict[str, int] = field(default_factory=dict)
     failed: dict[str, list[tuple[dict[str, Any], str]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    wait: bool = False
 
 
 def run_study(
-    spec: StudySpec, *, base, device: str = "cpu", say: Say = lambda text: None,
+    spec: StudySpec, *, base, device: str = "cpu", wait: bool = False,
+    say: Say = lambda text: None,
     on_epoch: Callable[[Step], None] | None = None,
 ) -> Outcome:  # fmt: skip
     """Make every row a study asks for.
@@ -36,6 +42,8 @@ def run_study(
         Folder that relative recordings are relative to.
     device
         Where models are trained and asked: ``cpu``, ``cuda``.
+    wait
+        Compute nothing here: ask, and wait for workers.
     on_epoch
         Told after each epoch how far all trainings are.
 
@@ -44,10 +52,15 @@ def run_study(
     StudyError
         If there is nothing to compute from, or an early stage failed altogether.
     """
-    outcome = Outcome()
+    outcome = Outcome(wait=wait)
     plan.enter_study(spec)
-    files = register(spec.data.recordings, base=base, lab=spec.data.lab, mapping=spec.data.mapping)
+    data, notes = spec.data, outcome.notes
+    files = register(
+        data.recordings, base=base, lab=data.lab, mapping=data.mapping, notes=notes, say=say
+    )
     say(f"{len(files)} files")
+    for file in files:
+        plan.remember(spec.study.name, "nwb_file", file)
     _populate(recording.Ingestion, [{"nwb_file": f} for f in files], outcome, say)
     members = plan.request_windows(spec, files)
     outcome.notes += members.notes
@@ -129,9 +142,9 @@ def _populate(table, keys, outcome: Outcome, say: Say, options: dict[str, Any] |
     if left <= 0:
         return
     say(f"{name}: {left} to make")
-    done = table.populate(keys, suppress_errors=True, make_kwargs=options or {})
-    outcome.made[name] = outcome.made.get(name, 0) + done["success_count"]
-    if done["error_list"]:
-        outcome.failed.setdefault(name, []).extend(done["error_list"])
-        for key, message in done["error_list"]:
+    done = make_rows(table, keys, options=options, wait=outcome.wait, say=say)
+    outcome.made[name] = outcome.made.get(name, 0) + done.made
+    if done.failed:
+        outcome.failed.setdefault(name, []).extend(done.failed)
+        for key, message in done.failed:
             say(f"{name} {next(iter(key.values()))}: {message}")

@@ -1,0 +1,82 @@
+"""What a person types becomes files: paths, folders, globs, URLs, names in the archive."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pipeline.nwb import conversion_lines
+
+from .found import Found, SourceError, look_at_file, look_at_url
+from .names import names_assets
+
+NWB = (".nwb", ".h5", ".hdf5")
+WEB = ("http://", "https://")
+
+
+def find(
+    patterns: Iterable[str], *, base: Path, say: Callable[[str], None] = lambda text: None
+) -> list[Found]:
+    """Every file that `patterns` name, once, in order.
+
+    Raises
+    ------
+    SourceError
+        If a pattern names nothing, the archive does not answer, or a folder holds a recording
+        that is not NWB yet; the message then has the lines that convert it.
+    """
+    found: dict[str, Found] = {}
+    for pattern in patterns:
+        if names_assets(pattern):
+            from .dandi import list_assets
+
+            for asset in list_assets(pattern, say):
+                found.setdefault(asset.asset, asset)
+            continue
+        for name in find_sources([pattern], base=base):
+            if name not in found:
+                found[name] = (
+                    look_at_url(name) if name.startswith(WEB) else look_at_file(Path(name))
+                )
+    return list(found.values())
+
+
+def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
+    """Files and URLs that `patterns` name: a path, a folder, a glob, or an http(s) URL.
+
+    Raises
+    ------
+    SourceError
+        As `find`.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if pattern.startswith(WEB):
+            found[pattern] = None
+            continue
+        if "://" in pattern:
+            raise SourceError(
+                f"{pattern}: of URLs, only http:// and https:// are read; give one of those, or "
+                "download the file"
+            )
+        for path in _expand(pattern, base):
+            found[str(path)] = None
+    return list(found)
+
+
+def _expand(pattern: str, base: Path) -> list[Path]:
+    path = Path(pattern).expanduser()
+    path = path if path.is_absolute() else base / path
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in NWB and p.is_file())
+        lines = None if files else conversion_lines(path)
+        if lines is not None:
+            raise SourceError(f"{path} holds no NWB file: {lines}")
+        if not files:
+            raise SourceError(f"no NWB file in the folder {path}; give a folder with *.nwb files")
+        return files
+    anchor = Path(path.anchor or ".")
+    files = sorted(p for p in anchor.glob(str(path.relative_to(path.anchor))) if p.is_file())
+    if not files:
+        raise SourceError(f"nothing is at {path}; give a file, a folder, a glob or a URL")
+    return files

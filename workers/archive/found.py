@@ -1,0 +1,84 @@
+"""A file that a source names, as it is now: what an NwbFile row would say of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.nwb import ReadError
+from pipeline.nwb.http import ask_about
+from pipeline.params import digest
+from schemas._roots import root_of
+from schemas._sources import content_mark
+
+FEATURES = (".parquet", ".csv", ".npz")
+
+
+class SourceError(ValueError):
+    """Something that was to be ingested is not there, or is not what can be read."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file.
+
+    Attributes
+    ----------
+    source
+        How a person names it: path, URL, or ``dandi:000022/sub-1/...``.
+    root, path, file_kind, bytes, etag, dandiset, dandi_version, asset
+        As in NwbFile.
+    note
+        What is to be said of it, None if nothing.
+    """
+
+    source: str
+    root: str | None
+    path: str
+    file_kind: str
+    bytes: int | None
+    etag: str | None
+    dandiset: str | None = None
+    dandi_version: str | None = None
+    asset: str | None = None
+    note: str | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is on another machine."""
+        return self.asset is not None or self.root is None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The columns that change with the content."""
+        names = ("bytes", "etag", "dandi_version", "asset")
+        return {name: getattr(self, name) for name in names}
+
+    def key(self, revision: int, mapping: dict[str, Any] | None) -> str:
+        """The key of its NwbFile row; an asset has one however it is read."""
+        if self.asset is not None:
+            return digest({"dandiset": self.dandiset, "asset": self.asset, "revision": revision})
+        mark: dict[str, Any] = {"root": self.root, "path": self.path, "revision": revision}
+        if mapping is not None:
+            mark["mapping"] = mapping
+        return digest(mark)
+
+
+def look_at_file(path: Path) -> Found:
+    """A file on this machine; its folder becomes a data root if no root holds it."""
+    root, place = root_of(path)
+    size, mark = path.stat().st_size, content_mark(path)
+    return Found(str(path), root, place, kind_of(place), size, mark)
+
+
+def look_at_url(url: str) -> Found:
+    """A file behind a URL; where the server does not answer, length and mark stay unknown."""
+    try:
+        served = ask_about(url)
+    except ReadError as error:
+        return Found(url, None, url, kind_of(url), None, None, note=error.message)
+    return Found(url, None, url, kind_of(url), served.bytes, served.etag)
+
+
+def kind_of(path: str) -> str:
+    """Whether a path names a recording or a table of vectors."""
+    return "features" if Path(path).suffix in FEATURES else "nwb"

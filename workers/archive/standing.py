@@ -1,0 +1,119 @@
+"""What the tables know of a file, against what it is now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from schemas import session
+from schemas._names import safe_name
+from schemas._revisions import lineage, revisions
+
+from .found import Found
+
+State = Literal["new", "same", "changed", "unread"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A file and its row.
+
+    Attributes
+    ----------
+    state
+        ``new``: no row. ``same``: a row with this content. ``changed``: rows with other content
+        only, and the newest was read. ``unread``: the same, but nothing was ever read from it.
+    row
+        The row with this content, else the newest one; None for a new file.
+    latest
+        Whether no later revision than ``row`` is registered.
+    """
+
+    found: Found
+    mapping: dict[str, Any] | None
+    state: State
+    row: dict[str, Any] | None
+    latest: bool = True
+
+    @property
+    def differences(self) -> list[str]:
+        """What is other than in the row."""
+        if self.row is None:
+            return []
+        told = []
+        for name, now in self.found.content.items():
+            then = self.row[name]
+            if now != then and (now is not None or name == "asset"):
+                told.append(f"{name} {_short(then)} → {_short(now)}")
+        return told
+
+
+def compare(
+    found: Iterable[Found], mapping: dict[str, Any] | None = None
+) -> list[Standing]:  # fmt: skip
+    """How each file stands to the tables, in order."""
+    found = list(found)
+    stored = revisions(one.path for one in found)
+    return [_stand(one, mapping if one.file_kind == "features" else None, stored) for one in found]
+
+
+def _stand(one: Found, mapping: dict[str, Any] | None, stored: dict) -> Standing:
+    mark = {"root": one.root, "path": one.path, "file_kind": one.file_kind, "mapping": mapping}
+    rows = stored.get(lineage(mark), [])
+    for row in rows:
+        if has_content(row, one):
+            return Standing(one, mapping, "same", row, row is rows[0])
+    if not rows:
+        return Standing(one, mapping, "new", None)
+    read = rows[0]["read"] not in (None, "error")
+    return Standing(one, mapping, "changed" if read else "unread", rows[0])
+
+
+def has_content(row: dict[str, Any], one: Found) -> bool:
+    """Whether a row was registered for the content a file has now, as far as both say."""
+    if one.asset is not None and row["asset"] == one.asset:
+        return True
+    pairs = [(row[name], getattr(one, name)) for name in ("bytes", "etag")]
+    if any(a is not None and b is not None and a != b for a, b in pairs):
+        return False
+    return one.asset is None or pairs[1][0] is not None and pairs[1][1] is not None
+
+
+def enter(standing: Standing, lab: str | None) -> str:
+    """The key of the row for this content, inserted or, where nothing was read, corrected.
+
+    A file that changed gets a revision of its own; the rows it had stay as they are.
+    """
+    row, one = standing.row, standing.found
+    if standing.state == "same":
+        if row["read"] is None and row["bytes"] is None and one.bytes is not None:
+            session.NwbFile.update1({"nwb_file": row["nwb_file"], **one.content})
+        return row["nwb_file"]
+    if standing.state == "unread" and one.asset is None:
+        session.NwbFile.update1({"nwb_file": row["nwb_file"], **one.content})
+        return row["nwb_file"]
+    revision = 0 if row is None else row["revision"] + 1
+    key = one.key(revision, standing.mapping)
+    session.NwbFile.insert1(
+        {
+            "nwb_file": key,
+            "root": one.root,
+            "path": one.path,
+            "file_kind": one.file_kind,
+            "source_hint": safe_name(lab) if lab else row["source_hint"] if row else None,
+            **one.content,
+            "dandiset": one.dandiset,
+            "revision": revision,
+            "mapping": standing.mapping,
+            "registered": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        },
+        skip_duplicates=True,
+    )
+    return key
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:23]}…"
