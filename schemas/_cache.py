@@ -4,6 +4,7 @@ What DataJoint 2.3.5 fetches from S3 to map it stays in the system's temporary f
 under a name that forgets the store, and a copy cut short is read as if it were whole.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -113,7 +114,7 @@ def cached(name: str, kind: str, n_bytes: int, fetch: Callable[[Path], None]) ->
     except Exception as error:
         if is_store_full(error):
             raise StoreFull(
-                error.errno if isinstance(error, OSError) else None,
+                errno.ENOSPC,
                 f"no room to copy {n_bytes} bytes to {folder}; make room, or choose a smaller "
                 "bound with FIELDBASE_CACHE_GB",
             ) from error

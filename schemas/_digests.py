@@ -55,7 +55,13 @@ def read_blocks(file) -> Iterable[bytes]:
 
 
 def blocks_of(array: np.ndarray) -> Iterable[np.ndarray]:
-    """An array in pieces of a few MB, contiguous, so that a memory map is never held whole."""
+    """An array in pieces of a few MB, contiguous, so that a memory map is never held whole.
+
+    Anything else with ``shape``, ``dtype`` and a method ``blocks`` gives its own.
+    """
+    if not isinstance(array, np.ndarray):
+        yield from array.blocks()
+        return
     if array.ndim == 0 or array.nbytes <= BLOCK:
         yield np.ascontiguousarray(array)
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import keep, run, use
+from . import keep, run, store, use
 from .show import complain
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def _common(
 use.add_to(app)
 run.add_to(app)
 keep.add_to(app)
+store.add_to(app)
 
 
 def main() -> None:
@@ -47,9 +48,14 @@ def main() -> None:
 
     from ..extras import MissingExtra, missing
     from ..ingest import SourceError
+    from ..lanes import LaneError
+    from ..making import NoRoom
     from ..study.spec import StudyError
 
-    mendable = ServerError, SourceError, StudyError, MissingExtra, FileNotFoundError, LookupError
+    mendable = (
+        ServerError, SourceError, StudyError, LaneError, NoRoom, MissingExtra, FileNotFoundError,
+        LookupError,
+    )  # fmt: skip
     try:
         app()
     except mendable as error:

@@ -1,0 +1,176 @@
+"""What a changed, cut or missing object is told as, and that nothing else is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def embedded(mice):
+    """The study of the mice, with an embedding too."""
+    from pipeline.models import EmbedParams
+    from schemas import embedding, training, windows
+
+    trained = training.TrainingTask.proj("model") * training.Training.proj()
+    name = (trained & {"model": _band_power()}).keys(limit=1)[0]["training"]
+    asked = embedding.EmbeddingTask.ensure(
+        training=name, windows=windows.Windows().keys(limit=1)[0]["windows"],
+        **embedding.EmbedParamSet.register(None, EmbedParams()),
+    )  # fmt: skip
+    embedding.Embedding.populate(asked)
+    return mice
+
+
+def _band_power():
+    from schemas import training
+
+    return (training.ModelParamSet & {"family": "band_power"}).fetch1("model")
+
+
+@pytest.fixture
+def stored(embedded):
+    """The path of one row's object on the disk, put back as it was after the test."""
+    kept = {}
+
+    def at(table, column):
+        reference = (table & table().keys(limit=1)[0]).fetch1(column)
+        path = Path(reference._backend._full_path(reference.path))
+        path = path / "model.safetensors" if path.is_dir() else path
+        kept[path] = path.read_bytes()
+        return path
+
+    yield at
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def remove(path):
+    path.unlink()
+
+
+OBJECTS = [
+    ("windows", "Windows", "lfp"),
+    ("windows", "Windows", "reasons"),
+    ("training", "Training", "checkpoint"),
+    ("embedding", "Embedding", "vectors"),
+    ("embedding", "Embedding", "window_index"),
+    ("prediction", "Prediction", "outputs"),
+    ("prediction", "Prediction", "site_index"),
+]
+
+
+def test_nothing_is_told_of_a_database_as_it_was_made(embedded):
+    from workers.verify import verify
+
+    verdict = verify()
+    assert not verdict.damage
+    assert not verdict.untold
+    assert set(verdict.checked) == {
+        "session.NwbFile", "windows.Windows", "dataset.Split", "training.Training",
+        "embedding.Embedding", "prediction.Prediction",
+    }  # fmt: skip
+    assert min(verdict.checked.values()) >= 1
+
+
+@pytest.mark.parametrize(("module", "name", "column"), OBJECTS)
+@pytest.mark.parametrize("hurt", [flip, cut, remove])
+def test_a_hurt_object_is_told_with_its_row_and_nothing_else_is(stored, module, name, column, hurt):
+    import schemas
+    from workers.verify import verify
+
+    table = getattr(getattr(schemas, module), name)
+    hurt(stored(table, column))
+    found = verify(table=name).damage
+    assert {finding.table for finding in found} == {f"{module}.{name}"}
+    assert [finding.key for finding in found] == [table().keys(limit=1)[0]] * len(found)
+
+
+def test_a_file_that_changed_or_went_is_told(embedded):
+    from schemas import session
+    from workers.verify import verify
+
+    file = sorted((embedded / "lab").rglob("*.nwb"))[0]
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content + b"\0")
+        (found,) = verify(table="NwbFile").damage
+        assert "bytes" in found.what
+        file.unlink()
+        (found,) = verify(table="session.nwbfile").damage
+        row = (session.NwbFile & found.key).fetch1()
+        assert file.name in row["path"]
+    finally:
+        file.write_bytes(content)
+    assert not verify(table="NwbFile").damage
+
+
+def test_a_training_that_saw_another_split_is_told(embedded):
+    from schemas import dataset, training
+    from workers.verify import verify
+
+    key = training.Training().keys(limit=1)[0]
+    true = (training.Training & key).fetch1("seen_digest")
+    training.Training.update1({**key, "seen_digest": "0" * 64})
+    try:
+        assert [(f.key, "another split" in f.what) for f in verify(table="Training").damage] == [
+            (key, True)
+        ]
+    finally:
+        training.Training.update1({**key, "seen_digest": true})
+    part = dataset.SplitAssignment().to_dicts(limit=1)[0]
+    dataset.SplitAssignment.update1({**part, "max_windows": 3})
+    try:
+        (found,) = verify(table="Split").damage
+        assert found.key == {"split": part["split"]}
+    finally:
+        dataset.SplitAssignment.update1(part)
+    assert not verify(table="Split").damage
+
+
+def test_a_row_from_before_a_digest_was_kept_is_untold_not_damaged(embedded):
+    from schemas import prediction
+    from workers.verify import verify
+
+    key = prediction.Prediction().keys(limit=1)[0]
+    true = (prediction.Prediction & key).fetch1("prediction_digest")
+    prediction.Prediction.update1({**key, "prediction_digest": None})
+    try:
+        verdict = verify(table="Prediction")
+        assert not verdict.damage
+        assert [finding.key for finding in verdict.untold] == [key]
+    finally:
+        prediction.Prediction.update1({**key, "prediction_digest": true})
+
+
+def test_a_sample_reads_so_many_rows(embedded):
+    from workers.verify import verify
+
+    assert set(verify(sample=1).checked.values()) == {1}
+
+
+def test_the_verb_says_damage_and_leaves_with_1(stored, monkeypatch):
+    from typer.testing import CliRunner
+
+    import schemas
+    from workers.cli import app
+
+    monkeypatch.setattr(schemas, "activate", lambda **_: None)
+    clean = CliRunner().invoke(app, ["verify", "--table", "Windows"])
+    assert (clean.exit_code, "0 damaged" in clean.stdout) == (0, True)
+    flip(stored(schemas.windows.Windows, "lfp"))
+    hurt = CliRunner().invoke(app, ["verify", "--json"])
+    assert hurt.exit_code == 1
+    assert [one["table"] for one in json.loads(hurt.stdout)["damage"]] == ["windows.Windows"]
+    with pytest.raises(LookupError, match="there are session.NwbFile"):
+        CliRunner().invoke(app, ["verify", "--table", "Nothing"], catch_exceptions=False)
