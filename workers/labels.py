@@ -14,6 +14,7 @@ from schemas._names import clip
 
 from .label_files import Given, read_labels
 from .label_match import find_session, match_channels
+from .making import make_rows
 
 HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "coverage", "accuracy_answered")
 
@@ -135,7 +136,7 @@ def _score(name: str, label_sets: list[str]) -> tuple[dict[str, int], list[dict[
         for scheme in sorted({row["scheme"] for row in rows if row["scheme"] is not None}):
             key = {"label_set": label_set, "scheme": scheme}
             anatomy.LabelTask.insert1(key, skip_duplicates=True)
-            anatomy.ChannelLabel.populate(key)
+            make_rows(anatomy.ChannelLabel, [key])
             n = (anatomy.ChannelLabel & key).fetch1("n_known")
             kind = (recording.LabelSet & key).fetch1("evidence")
             known[f"{scheme} ({kind})"] = n
@@ -143,7 +144,7 @@ def _score(name: str, label_sets: list[str]) -> tuple[dict[str, int], list[dict[
                 asked_of = {"prediction": row["prediction"], **key, **params}
                 tasks.append(analysis.LabelScoreTask.ensure(**asked_of))
     if tasks:
-        analysis.LabelScore.populate(tasks)
+        make_rows(analysis.LabelScore, tasks)
     return known, tasks
 
 

@@ -1,35 +1,178 @@
-"""How far each computed table is."""
+"""How far each computed table is, who works on it, and what went wrong."""
 
+from datetime import datetime
 from typing import Any
 
-import schemas
+import datajoint as dj
+
+from schemas import operation, recording
+from schemas._locks import server_now
+from schemas._reap import live_leases
+from schemas._tables import computed_tables
+
+from .lanes import jobs_of_study
+
+RATE_OVER_S = 900.0
+"""Jobs that ended in this time count for the rate (s)."""
 
 
-def table_status() -> list[dict[str, Any]]:
-    """Per computed table: rows asked for, done, left to make, and failed jobs."""
-    rows = []
-    for module in schemas.MODULES:
-        for table in vars(module).values():
-            if not isinstance(table, type) or table.__module__ != module.__name__:
-                continue
-            if not hasattr(table, "populate"):
-                continue
-            done = len(table())
-            left = len(table().key_source - table().proj())
-            failed = len(table.jobs.errors) if _has_jobs(module, table) else 0
-            if table.__name__ == "Ingestion":
-                failed += len(table & {"ingestion_status": "error"})
-            rows.append(
-                {
-                    "table": f"{module.__name__.rsplit('.', 1)[-1]}.{table.__name__}",
-                    "asked": done + left,
-                    "done": done,
-                    "left": left,
-                    "failed": failed,
-                }
-            )
-    return rows
+def table_status(study: str | None = None) -> list[dict[str, Any]]:
+    """Per computed table, or per table of one study: what is done and what is not.
+
+    Returns
+    -------
+    list
+        One dictionary a table: ``table``; ``asked``, ``done``, ``pending``, ``running`` and
+        ``failed`` jobs, those of a worker that is gone counted as pending; ``rate`` (jobs per
+        minute, over the last 15 minutes) and ``seconds_left``, None where nothing ended lately.
+    """
+    living = {row["lease"] for row in live_leases()}
+    return [_row(name, table, study, living) for name, table in computed_tables()]
 
 
-def _has_jobs(module, table) -> bool:
-    return f"~~{table.table_name.lstrip('_')}" in module.schema.list_tables()
+def workers_at_work() -> list[dict[str, Any]]:
+    """The workers that live: who, where, since when, and what each is making."""
+    now = server_now(dj.conn())
+    return [
+        {
+            "worker": row["worker"],
+            "lane": row["lane"],
+            "device": row["worker_device"],
+            "study": row["only_study"],
+            "version": row["worker_version"],
+            "image": row["image"],
+            "started": row["started"],
+            "heartbeat_s": (now - row["heartbeat"]).total_seconds(),
+            "job": row["job_table"],
+            "job_key": row["job_key"],
+            "job_s": None if row["job_since"] is None else _since(row["job_since"], now),
+        }
+        for row in sorted(live_leases(), key=lambda row: row["started"])
+    ]
+
+
+def errors(table: str | None = None, like: str | None = None) -> list[dict[str, Any]]:
+    """Jobs that failed, and jobs that wait for another try; the latest try of each.
+
+    Parameters
+    ----------
+    table
+        Only of this table, ``Ingestion`` or ``recording.Ingestion``.
+    like
+        Only messages (or files) that hold this text, in any case.
+    """
+    last: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in operation.JobError.to_dicts(order_by="failed_at, attempt"):
+        last[row["failed_table"], row["job"]] = {
+            "table": row["failed_table"],
+            "key": row["failed_key"],
+            "kind": row["error_kind"],
+            "tries": row["attempt"],
+            "stage": row["error_stage"],
+            "message": row["error_message"],
+            "way_out": row["error_way_out"],
+            "file": row["error_file"],
+            "worker": row["failed_worker"],
+            "at": row["failed_at"],
+            "next_try": row["retry_at"],
+            "stack": row["error_stack"],
+        }
+    rows = [*last.values(), *_unread_files()]
+    return [row for row in rows if _fits(row, table, like)]
+
+
+def retry(table: str | None = None, like: str | None = None) -> int:
+    """Make failed jobs pending again, files that could not be read among them; how many.
+
+    Parameters as in `errors`.
+    """
+    done = 0
+    tables = dict(computed_tables())
+    for row in errors(table, like):
+        kind = tables[row["table"]]
+        if kind is recording.Ingestion and (kind & row["key"]):
+            (kind & row["key"]).delete(prompt=False)
+            kind.jobs.refresh(row["key"])
+            done += 1
+        else:
+            done += kind.jobs.release(row["key"])
+    return done
+
+
+def _row(name: str, table: type[dj.Table], study: str | None, living: set[int]) -> dict[str, Any]:
+    keys = None if study is None else jobs_of_study(study, table)
+    asked, made = (table().key_source, table()) if keys is None else _of(table, keys)
+    done, left = len(made), len(asked - table.proj())
+    jobs = table.jobs if not keys else table.jobs & keys
+    queued = jobs.proj("status", "connection_id").to_dicts() if keys != [] else []
+    running = sum(r["status"] == "reserved" and r["connection_id"] in living for r in queued)
+    failed = sum(r["status"] == "error" for r in queued)
+    rate = _rate(jobs) if keys != [] else None
+    pending = max(left - running - failed, 0)
+    if table is recording.Ingestion:  # a file that could not be read has a row that says so
+        unread = len(made & {"ingestion_status": "error"})
+        done, failed = done - unread, failed + unread
+    waiting = pending + running
+    return {
+        "table": name,
+        "asked": len(made) + left,
+        "done": done,
+        "pending": pending,
+        "running": running,
+        "failed": failed,
+        "rate": rate,
+        "seconds_left": 60 * waiting / rate if rate and waiting else None,
+    }
+
+
+def _of(table: type[dj.Table], keys: list[dict[str, Any]]):
+    return table().key_source & (keys or "1 = 0"), table() & (keys or "1 = 0")
+
+
+def _rate(jobs: dj.Table) -> float | None:
+    """Jobs a minute, over those that ended lately."""
+    lately = jobs.adapter.interval_expr(RATE_OVER_S, "second")
+    ended = jobs & f"status = 'success' AND completed_time > CURRENT_TIMESTAMP(3) - {lately}"
+    began = ended.proj("reserved_time", "completed_time").to_dicts()
+    if not began:
+        return None
+    first = min(row["reserved_time"] for row in began)
+    last = max(row["completed_time"] for row in began)
+    seconds = max((last - first).total_seconds(), 1e-3)
+    return 60 * len(began) / seconds
+
+
+def _unread_files() -> list[dict[str, Any]]:
+    from schemas import session
+
+    rows = recording.Ingestion * session.NwbFile.proj("path", "registered")
+    return [
+        {
+            "table": "recording.Ingestion",
+            "key": {"nwb_file": row["nwb_file"]},
+            "kind": "permanent",
+            "tries": 1,
+            "stage": row["stage"],
+            "message": row["message"],
+            "way_out": row["way_out"],
+            "file": row["path"],
+            "worker": None,
+            "at": row["registered"],
+            "next_try": None,
+            "stack": [],
+        }
+        for row in (rows & {"ingestion_status": "error"}).to_dicts(order_by="path")
+    ]
+
+
+def _fits(row: dict[str, Any], table: str | None, like: str | None) -> bool:
+    if table is not None and table.lower() not in (
+        row["table"].lower(), row["table"].rpartition(".")[2].lower()
+    ):  # fmt: skip
+        return False
+    told = f"{row['message']} {row['file'] or ''} {row['stage']}".lower()
+    return like is None or like.lower() in told
+
+
+def _since(moment: datetime, now: datetime) -> float:
+    return max((now - moment).total_seconds(), 0.0)

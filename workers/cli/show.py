@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -37,10 +37,16 @@ def print_json(value: Any) -> None:
 
 def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table of text on standard output."""
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    out.print(table_of(title, columns, rows))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """A table of text."""
+    headers = [Column(name, overflow="fold") for name in columns]
+    table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*[_cell(value) for value in row])
-    out.print(table)
+    return table
 
 
 def _cell(value: Any) -> str:

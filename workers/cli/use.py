@@ -98,18 +98,25 @@ def plan(file: Study, json: Json = False) -> None:
         out.print(text, markup=False)
 
 
-def run(file: Study, device: Device = "auto", json: Json = False) -> None:
-    """Make every row a study asks for; twice does nothing twice."""
+def run(
+    file: Study,
+    device: Device = "auto",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Compute nothing here: ask, and wait for workers.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make every row a study asks for, beside what workers make; twice does nothing twice."""
     import schemas
 
     from ..study.run import run_study
     from ..study.spec import read_study
 
-    spec, device = read_study(file), _device(device)
+    spec, device = read_study(file), _device(device, needed=not wait)
     schemas.activate()
     with training_progress() as on_epoch:
         done = run_study(
-            spec, base=file.resolve().parent, device=device, say=say, on_epoch=on_epoch
+            spec, base=file.resolve().parent, device=device, wait=wait, say=say, on_epoch=on_epoch
         )
     if json:
         print_json({"made": done.made, "failed": done.failed, "notes": done.notes})

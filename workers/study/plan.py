@@ -121,7 +121,7 @@ def _forget_other_splits(study: str, split: str, content: dict[str, str | None])
     """
     if all(row["member"] == split for row in wanted(study, "split_task")):
         return
-    for row in (dataset.StudyMember & {"study": study}).keys():
+    for row in (dataset.StudyMember & {"study": study} & "member_table <> 'nwb_file'").keys():
         if row["member_table"] != "windows_task" or row["member"] not in content:
             (dataset.StudyMember & row).delete_quick()
 

@@ -1,0 +1,127 @@
+"""Make these rows now, beside whatever workers there are: what study, ingest and locate do."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from schemas import _lease, operation
+from schemas._jobs import Ended
+from schemas._reap import live_leases
+from schemas._tables import name_of
+
+from .lanes import LANES
+
+AT_ONCE = 10
+LOOK_S = 0.5
+
+
+class NoRoom(RuntimeError):
+    """A disk or a store is full; what was stored stays."""
+
+
+@dataclass
+class Made:
+    """Rows made, by this process or by a worker, and the jobs that failed: key and message."""
+
+    made: int = 0
+    failed: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+
+
+def make_rows(
+    table: type[dj.Table], keys: list[dict[str, Any]], *, options: dict[str, Any] | None = None,
+    wait: bool = False, say: Callable[[str], None] = lambda text: None,
+) -> Made:  # fmt: skip
+    """Make the rows of `table` for `keys` that are not there yet, failed ones anew.
+
+    Jobs that a worker has begun are waited for; jobs that failed of something that passes are
+    tried again.
+
+    Parameters
+    ----------
+    options
+        For ``make``.
+    wait
+        Make nothing here: leave all to workers, and wait for them.
+
+    Raises
+    ------
+    NoRoom
+        If a disk or a store is full.
+    KeyboardInterrupt
+        If the user asks to stop; the job at hand is pending again.
+    """
+    before = len(table & keys)
+    table.jobs.refresh(keys)
+    if table.jobs.errors & keys:
+        table.jobs.release(keys)
+    watch = _Watch(table, say)
+    while True:
+        if not wait:
+            watch.populate(keys, options or {})
+        left = (table().key_source & keys) - table.proj()
+        states = _states(table, left)
+        if not set(states.values()) - {"error"}:
+            break
+        if None in states.values():
+            table.jobs.refresh(keys)
+        watch.tell(wait, states)
+        time.sleep(LOOK_S)
+    errors = (table.jobs.errors & keys).proj("error_message").to_dicts()
+    failed = [({n: row[n] for n in table.primary_key}, row["error_message"]) for row in errors]
+    return Made(len(table & keys) - before, failed)
+
+
+class _Watch:
+    """What happens to jobs while somebody waits for them."""
+
+    def __init__(self, table: type[dj.Table], say: Callable[[str], None]) -> None:
+        self.table, self.say = table, say
+        self.stopped, self.full, self.told = False, "", set()
+
+    def populate(self, keys: list[dict[str, Any]], options: dict[str, Any]) -> None:
+        lease = _lease.current() or _lease.take(lane="here", device=options.get("device", "cpu"))
+        lease.before_job = lambda: not (self.stopped or self.full)
+        lease.after_job = self._ended
+        self.table.populate(
+            keys, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,
+            make_kwargs=options,
+        )  # fmt: skip
+        if self.full:
+            raise NoRoom(f"{self.full}; make room, `fieldbase gc` lists what can go")
+        if self.stopped:
+            raise KeyboardInterrupt
+
+    def tell(self, wait: bool, states: dict[str, str | None]) -> None:
+        """Say, once each, why it takes long."""
+        tries = operation.JobError & {
+            "failed_table": name_of(self.table),
+            "error_kind": "transient",
+        }
+        for row in tries.to_dicts(order_by="failed_at"):
+            if row["job"] not in self.told and row["retry_at"] is not None:
+                self.say(f"{row['error_message']}; tried again at {row['retry_at']:%H:%M:%S} UTC")
+                self.told.add(row["job"])
+        lane = next(lane for lane, names in LANES.items() if self.table.__name__ in names)
+        if wait and lane not in self.told:
+            if not any(lane in row["lane"].split(",") for row in live_leases()):
+                self.say(f"{len(states)} jobs wait for a worker: fieldbase worker --lane {lane}")
+                self.told.add(lane)
+
+    def _ended(self, ended: Ended) -> None:
+        if ended.failure is not None:
+            self.stopped |= ended.failure.kind == "stopped"
+            self.full = ended.failure.message if ended.failure.kind == "full" else self.full
+
+
+def _states(table: type[dj.Table], left: dj.Table) -> dict[str, str | None]:
+    """Status of the jobs that are left; None where one is not queued yet."""
+    names = table.primary_key
+    found: dict[str, str | None] = {str([key[n] for n in names]): None for key in left.keys()}
+    for row in table.jobs.proj("status").to_dicts():
+        mark = str([row[n] for n in names])
+        if mark in found:
+            found[mark] = row["status"]
+    return found
