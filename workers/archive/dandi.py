@@ -110,7 +110,8 @@ def _session_files(dandiset: Any, paths: list[str]) -> dict[str, Any]:
 def _found(dandiset: Any, assets: list[Any], wanted: Wanted, say) -> list[Found]:
     version = dandiset.version_id
     if version == "draft":
-        say(f"{wanted.typed}: draft of {dandiset.identifier}, which may change; none published")
+        why = "asked for" if wanted.version else "nothing is published yet"
+        say(f"{wanted.typed}: draft of {dandiset.identifier}, which may change ({why})")
     elif wanted.version is None:
         say(f"{wanted.typed}: version {version} of {dandiset.identifier}, the most recent")
     usable = [asset for asset in assets if asset.path.lower().endswith(".nwb")]
@@ -152,7 +153,7 @@ def _etag(asset: Any) -> tuple[str, str | None]:
     from dandi.exceptions import NotFoundError
 
     try:
-        return asset.identifier, asset.get_raw_digest("dandi-etag")
+        return asset.identifier, asset.get_raw_digest()
     except NotFoundError:  # not computed yet: fresh in a draft
         return asset.identifier, None
 

@@ -93,17 +93,7 @@ def _look(standings, revise: bool, json: bool) -> list[dict[str, Any]]:
     if json:
         print_json(rows)
         return rows
-    columns = (
-        "path",
-        "size",
-        "version",
-        "layout",
-        "lfp",
-        "channels",
-        "units",
-        "registered",
-        "copy",
-    )
+    columns = ("path", "size", "layout", "lfp", "channels", "units", "registered", "copy")
     _print(rows, columns)
     new = sum(row["bytes"] or 0 for row in rows if row["registered"] != "yes")
     total = sum(row["bytes"] or 0 for row in rows)

@@ -42,7 +42,7 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def table_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """A table of text."""
-    headers = [Column(name, overflow="fold") for name in columns]
+    headers = [Column(name, overflow="fold" if name == "path" else "ellipsis") for name in columns]
     table = Table(*headers, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*[_cell(value) for value in row])
