@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
@@ -19,15 +19,17 @@ from ..nn import masking
 from ..nn.dense import Precision
 from ..nn.fast_wav2vec import FastWav2Vec
 from ..nn.losses import contrastive_sum, sample_negatives
+from ..nn.quantise import Usage, codeword_usage, perplexity, quantise
 from ..nn.resample import resample_to, standardise
 from ..nn.unfolded import UnfoldedConv
 from ..training.batches import Batch
 from .context import DataContext
+from .draws import Draws, LossInShares, Pool
 from .parameters import CONV_KERNEL, CONV_STRIDE, EmbedParams, Lfp2VecParams
 from .wav2vec_weights import load_audio
 
 
-class Lfp2Vec(nn.Module):
+class Lfp2Vec(LossInShares, nn.Module):
     """Self-supervised parts and, when there are classes, the head, in one module."""
 
     def __init__(self, params: Lfp2VecParams, context: DataContext) -> None:
@@ -64,18 +66,43 @@ class Lfp2Vec(nn.Module):
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Nothing to do before the first step."""
 
-    def loss(self, batch: Batch, rng: Generator) -> dict[str, Tensor]:
+    def draw(self, batch: Batch, rng: Generator) -> Draws:
+        """Spans of hidden frames, and for self-supervision the frames to tell them from."""
+        p, ssl = self.params, self.objective == "ssl"
+        sequences = batch.channel.numel()
+        hidden = self._mask(
+            sequences, rng, p.mask_probability if ssl else p.finetune_mask_probability
+        )
+        negatives = sample_negatives(hidden, p.negatives, rng) if ssl else None
+        scored = float(hidden.sum()) if ssl else label_weight(batch.region.flatten(), self)
+        rows = hidden.view(len(batch), -1)  # (B, C F)
+        return Draws(rows, rows, scored, negatives=negatives)
+
+    def share(self, batch: Batch, draws: Draws, pool: Pool | None = None) -> dict[str, Tensor]:
         """Contrastive and diversity loss per masked frame, or cross-entropy of the regions."""
+        audio = self.audio(batch)
+        # masks of ours even if empty: else transformers draws its own from numpy's global stream
+        hidden = draws.hidden.view(len(audio), -1).to(audio.device)
         if self.objective == "ssl":
-            return self._ssl_loss(self.audio(batch), rng)
+            parts = ssl_parts(self.network, audio, hidden, draws, pool)
+            parts = {name: value / draws.scored for name, value in parts.items()}
+            total = parts["contrastive"] + self.params.diversity_weight * parts["diversity"]
+            return {"total": total, **parts}
         head = self._require_head()
         head.trained.fill_(True)
-        audio = self.audio(batch)
-        hidden = self._mask(audio, rng, self.params.finetune_mask_probability).hidden
-        # masks of ours even if empty: else transformers draws its own from numpy's global stream
-        out = self.network.wav2vec2(audio, mask_time_indices=hidden.to(audio.device))
+        out = self.network.wav2vec2(audio, mask_time_indices=hidden)
         logits = head(out.last_hidden_state)
-        return {"total": region_loss(logits, batch.region.flatten(), self)}
+        return {"total": region_loss(logits, batch.region.flatten(), self) / draws.scored}
+
+    def pooled(self, batch: Batch, draws: Draws) -> Tensor | None:
+        """How often each codeword is used: the diversity loss is about the whole batch."""
+        if self.objective != "ssl":
+            return None
+        audio, body = self.audio(batch), self.network.wav2vec2
+        hidden = draws.hidden.view(len(audio), -1).to(audio.device)
+        frames = body.feature_extractor(audio).transpose(1, 2)  # (S, F, D)
+        features = body.feature_projection.layer_norm(frames)[hidden]
+        return codeword_usage(self.network.quantizer, features)
 
     def embed(self, batch: Batch, params: EmbedParams) -> Float[Tensor, "batch token dim"]:
         """One vector per channel: pooled hidden state, or the input of the last linear layer."""
@@ -123,21 +150,14 @@ class Lfp2Vec(nn.Module):
         finally:
             self._frozen = None
 
-    def _ssl_loss(self, audio: Tensor, rng: Generator) -> dict[str, Tensor]:
-        p = self.params
-        mask = self._mask(audio, rng, p.mask_probability)
-        negatives = sample_negatives(mask.target, p.negatives, rng)
-        parts = ssl_parts(self.network, audio, mask.hidden.to(audio.device), negatives)
-        parts = {name: value / mask.target.sum() for name, value in parts.items()}
-        total = parts["contrastive"] + p.diversity_weight * parts["diversity"]
-        return {"total": total, **parts}
-
-    def _mask(self, audio: Tensor, rng: Generator, probability: float) -> masking.Mask:
+    def _mask(
+        self, sequences: int, rng: Generator, probability: float
+    ) -> Bool[Tensor, "sequence frame"]:
         """Spans of frames to hide; none where the probability is 0."""
-        step = torch.arange(n_frames(audio.shape[1])).expand(len(audio), -1)
+        n_out = round(self.context.window_s * self.params.model_rate)
+        step = torch.arange(n_frames(n_out)).expand(sequences, -1)
         if probability == 0:
-            nothing = torch.zeros_like(step, dtype=torch.bool)
-            return masking.Mask(nothing, nothing)
+            return torch.zeros_like(step, dtype=torch.bool)
         return masking.spans(
             step,
             torch.ones_like(step, dtype=torch.bool),
@@ -145,7 +165,7 @@ class Lfp2Vec(nn.Module):
             probability=probability,
             length=self.params.mask_span,
             min_spans=self.params.mask_min_spans,
-        )
+        ).hidden
 
     def _require_head(self) -> "Head":
         if self.head is None:
@@ -183,20 +203,28 @@ class Head(nn.Module):
 
 
 def region_loss(logits: Tensor, region: Tensor, model: nn.Module) -> Float[Tensor, ""]:
-    """Cross-entropy over labelled rows, weighted by ``model.class_weights`` if ``fit`` set them."""
+    """Summed cross-entropy of labelled rows, weighted by ``model.class_weights`` if ``fit`` did."""
     weights = getattr(model, "class_weights", None)
     if weights is not None:
         weights = weights.to(logits.device)
-    return F.cross_entropy(logits.float(), region, weight=weights, ignore_index=-1)
+    return F.cross_entropy(logits.float(), region, weight=weights, ignore_index=-1, reduction="sum")
+
+
+def label_weight(region: Tensor, model: nn.Module) -> float:
+    """What the mean of ``region_loss`` divides by: the weights of all labelled rows."""
+    weights = getattr(model, "class_weights", None)
+    labels = region[region >= 0]
+    return float(len(labels) if weights is None else weights[labels].sum())
 
 
 def ssl_parts(
     network: Wav2Vec2ForPreTraining,
     audio: Float[Tensor, "sequence sample"],
     hidden: Tensor,
-    negatives: Tensor,
+    draws: Draws,
+    pool: Pool | None = None,
 ) -> dict[str, Tensor]:
-    """Contrastive and diversity sums over hidden frames, and the codeword perplexity.
+    """Contrastive and diversity sums over hidden frames.
 
     Equals the loss of ``Wav2Vec2ForPreTraining``, but quantises and compares hidden frames only:
     about a fifth of them, and no other frame enters that loss.
@@ -205,24 +233,32 @@ def ssl_parts(
     ----------
     hidden
         ``(sequence, frame)`` bool, on the device of the network.
-    negatives
-        From ``sample_negatives``.
+    pool
+        Where these are some rows of a batch: sums codeword usage over the others. The diversity
+        is then the whole batch's, counted by these rows' frames, with the gradient through them.
     """
     out = network.wav2vec2(audio, mask_time_indices=hidden)
     features = network.dropout_features(out.extract_features[hidden])
     query = network.project_hid(out.last_hidden_state[hidden])
-    codes, perplexity = network.quantizer(features[None])
-    positive = network.project_q(codes.to(network.project_q.weight.dtype))[0]
+    cells = round(draws.scored)
+    codes, codeword, usage = quantise(network.quantizer, features, first=draws.first, of=cells)
+    positive = network.project_q(codes.to(network.project_q.weight.dtype))
     with torch.autocast(audio.device.type, enabled=False):
         contrastive = contrastive_sum(
             query.float(),
             positive.float(),
-            negatives.to(audio.device),
+            draws.negatives.to(audio.device),
             temperature=network.config.contrastive_logits_temperature,
+            codeword=codeword,
         )
-    codewords = network.config.num_codevectors_per_group * network.config.num_codevector_groups
-    diversity = (codewords - perplexity) / codewords * hidden.sum()
-    return {"contrastive": contrastive, "diversity": diversity}
+    return {"contrastive": contrastive, "diversity": _diversity(usage, len(query), cells, pool)}
+
+
+def _diversity(usage: Usage, own: int, cells: int, pool: Pool | None) -> Float[Tensor, ""]:
+    """The unused part of the codebook times the number of frames."""
+    whole = usage if pool is None else pool(usage.detach()) + usage - usage.detach()
+    unused = cells * (1 - perplexity(whole, cells) / usage.numel())
+    return unused if pool is None else unused - unused.detach() * (1 - own / cells)
 
 
 def network_config(params: Lfp2VecParams) -> Wav2Vec2Config:

@@ -12,13 +12,14 @@ from torch import Generator, Tensor, nn
 
 from ..training.batches import Batch
 from .context import DataContext
+from .draws import Draws, LossInShares, Pool
 from .parameters import EmbedParams, LinearParams
 
 UNSEEN = -30.0
 """Logit offset of a class that the training data lacks."""
 
 
-class LinearBaseline(nn.Module):
+class LinearBaseline(LossInShares, nn.Module):
     """Standardised features and one linear layer, fitted in ``prepare`` by scikit-learn.
 
     A family gives ``features`` and their number. The embedding is the features themselves,
@@ -75,11 +76,18 @@ class LinearBaseline(nn.Module):
             self.sd.copy_(torch.from_numpy(np.where(sd > 0, sd, 1)))
         self._store(*self._regress((x - _np(self.mean)) / _np(self.sd), y))
 
-    def loss(self, batch: Batch, rng: Generator) -> dict[str, Tensor]:
+    def draw(self, batch: Batch, rng: Generator) -> Draws:
+        """Nothing is random here: the loss is about the labelled channels."""
+        known = batch.region >= 0
+        return Draws(torch.zeros_like(known), known, float(known.sum()))
+
+    def share(self, batch: Batch, draws: Draws, pool: Pool | None = None) -> dict[str, Tensor]:
         """Cross-entropy of the labelled channels."""
-        logits = self.logits(batch)[batch.region >= 0]
-        total = nn.functional.cross_entropy(logits, batch.region[batch.region >= 0])
-        return {"total": total}
+        known = batch.region >= 0
+        total = nn.functional.cross_entropy(
+            self.logits(batch)[known], batch.region[known], reduction="sum"
+        )
+        return {"total": total / draws.scored}
 
     def embed(self, batch: Batch, params: EmbedParams) -> Float[Tensor, "batch channel feature"]:
         """The features of each channel."""

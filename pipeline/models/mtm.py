@@ -13,18 +13,21 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from ..nn import masking
-from ..nn.losses import poisson_nll
+from ..nn.losses import poisson_sum
 from ..nn.readin import SessionReadIn, SessionReadOut, session_key
 from ..nn.transformer import Encoder
 from ..training.batches import Batch
 from .context import DataContext
+from .draws import Draws, LossInShares, Pool
 from .parameters import EmbedParams, MtmParams
 
 ROWS_AT_ONCE = 512
 """Windows times hidden units that co-smoothing runs through the encoder together."""
+UNITS_AT_ONCE = 16
+"""Of few windows not more units than that: fewer windows must take less memory."""
 
 
-class Mtm(nn.Module):
+class Mtm(LossInShares, nn.Module):
     """Bins are tokens; hidden counts are zero; the output is the log-rate of every unit."""
 
     def __init__(self, params: MtmParams, context: DataContext) -> None:
@@ -76,16 +79,21 @@ class Mtm(nn.Module):
                 continue  # a parent's weights know this session
             self.read_out.set_bias(name, ((total + 0.5) / (bins[name] + 1)).log())
 
-    def loss(self, batch: Batch, rng: Generator) -> dict[str, Tensor]:
-        """Poisson loss (nats per hidden entry) under one scheme drawn for the batch."""
+    def draw(self, batch: Batch, rng: Generator) -> Draws:
+        """One scheme for the batch, and its mask for each window."""
         chosen = int(torch.randint(len(self.params.schemes), (1,), generator=rng))
         mask = self.draw_mask(batch, self.params.schemes[chosen], rng)
+        scored = max(float(mask.target.sum()), 1.0)
+        return Draws(mask.hidden, mask.target, scored, scheme=chosen)
+
+    def share(self, batch: Batch, draws: Draws, pool: Pool | None = None) -> dict[str, Tensor]:
+        """Poisson loss (nats per hidden entry) under the scheme that was drawn."""
         hidden, target = (
-            m.view(batch.spikes.shape).to(batch.spikes.device) for m in (mask.hidden, mask.target)
+            m.view(batch.spikes.shape).to(batch.spikes.device) for m in (draws.hidden, draws.target)
         )
-        log_rate = self.log_rates(batch.spikes * ~hidden, batch.session[0], prompt=chosen)
-        loss = poisson_nll(log_rate.float(), batch.spikes, target)
-        return {"total": loss, self.params.schemes[chosen]: loss}
+        log_rate = self.log_rates(batch.spikes * ~hidden, batch.session[0], prompt=draws.scheme)
+        loss = poisson_sum(log_rate.float(), batch.spikes, target) / draws.scored
+        return {"total": loss, self.params.schemes[draws.scheme]: loss}
 
     def embed(self, batch: Batch, params: EmbedParams) -> Float[Tensor, "batch bin dim"]:
         """Encoder state of every bin, with nothing hidden."""
@@ -97,7 +105,7 @@ class Mtm(nn.Module):
         n_units = batch.spikes.shape[2]
         prompt = self.params.schemes.index("unit") if "unit" in self.params.schemes else 0
         out = torch.empty_like(batch.spikes)
-        together = max(1, ROWS_AT_ONCE // len(batch))
+        together = max(1, min(UNITS_AT_ONCE, ROWS_AT_ONCE // len(batch)))
         for units in torch.arange(n_units, device=out.device).split(together):
             shown = torch.ones(len(units), n_units, device=out.device)
             shown[torch.arange(len(units)), units] = 0

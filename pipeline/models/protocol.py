@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..training.batches import Batch
+    from .draws import Draws, Pool
 
 
 @runtime_checkable
@@ -46,6 +47,23 @@ class FoundationModel(Protocol):
 
     def loss(self, batch: "Batch", rng: "torch.Generator") -> "dict[str, torch.Tensor]":
         """``total`` (to minimise) and its parts; all randomness of masks comes from ``rng``."""
+        ...
+
+    def draw(self, batch: "Batch", rng: "torch.Generator") -> "Draws":
+        """Everything random in the loss of a batch (on the CPU); drawn once, then cut to rows."""
+        ...
+
+    def share(
+        self, batch: "Batch", draws: "Draws", pool: "Pool | None" = None
+    ) -> "dict[str, torch.Tensor]":
+        """What some rows add to the loss of the batch that was drawn for.
+
+        Shares of all rows sum to ``loss``, and so do their gradients, up to rounding.
+        """
+        ...
+
+    def pooled(self, batch: "Batch", draws: "Draws") -> "torch.Tensor | None":
+        """The sum over rows that the loss is not linear in, for ``pool``; None where it is."""
         ...
 
     def embed(self, batch: "Batch", params: EmbedParams) -> "torch.Tensor":

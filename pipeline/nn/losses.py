@@ -10,8 +10,14 @@ def poisson_nll(
     log_rate: Float[Tensor, "*cell"], counts: Float[Tensor, "*cell"], target: Bool[Tensor, "*cell"]
 ) -> Float[Tensor, ""]:
     """Mean over target cells of ``exp(r) - y r`` (nats, without the constant ``ln y!``)."""
-    nll = log_rate.exp() - counts * log_rate
-    return (nll * target).sum() / target.sum().clamp(min=1)
+    return poisson_sum(log_rate, counts, target) / target.sum().clamp(min=1)
+
+
+def poisson_sum(
+    log_rate: Float[Tensor, "*cell"], counts: Float[Tensor, "*cell"], target: Bool[Tensor, "*cell"]
+) -> Float[Tensor, ""]:
+    """Sum over target cells of ``exp(r) - y r`` (nats)."""
+    return ((log_rate.exp() - counts * log_rate) * target).sum()
 
 
 def contrastive_sum(
@@ -20,25 +26,29 @@ def contrastive_sum(
     negatives: Int64[Tensor, "cell negative"],
     *,
     temperature: float,
+    codeword: Int64[Tensor, " cell"] | None = None,
 ) -> Float[Tensor, ""]:
     """Sum over cells of the cross-entropy of picking the own target by cosine similarity.
 
     ``negatives`` indexes rows of ``positive``. A negative equal to the positive (both fell on one
     codeword) is left out.
 
+    Parameters
+    ----------
+    codeword
+        Which codeword each cell fell on; without it equal rows of ``positive`` are looked for,
+        which rounding may tell apart.
+
     Source: Baevski et al. 2020, equation 3.
     """
     similarity = F.normalize(query, dim=-1, eps=1e-8) @ F.normalize(positive, dim=-1, eps=1e-8).T
     own = similarity.diagonal()[:, None]
     others = similarity.gather(1, negatives) / temperature
-    others = others.masked_fill(_equal_rows(positive).gather(1, negatives), float("-inf"))
+    if codeword is None:
+        codeword = torch.unique(positive.detach(), dim=0, return_inverse=True)[1]
+    others = others.masked_fill(codeword[negatives] == codeword[:, None], float("-inf"))
     logits = torch.cat([own / temperature, others], dim=1)
     return F.cross_entropy(logits, torch.zeros_like(negatives[:, 0]), reduction="sum")
-
-
-def _equal_rows(x: Float[Tensor, "cell dim"]) -> Bool[Tensor, "cell cell"]:
-    _, code = torch.unique(x.detach(), dim=0, return_inverse=True)
-    return code[:, None] == code[None, :]
 
 
 def sample_negatives(

@@ -8,9 +8,11 @@ from pathlib import Path
 from ..models import MODELS, FoundationModel
 from ..recording import WindowSet
 from .checkpoint import save_checkpoint
+from .memory import Portions, explaining
 from .parameters import EpochRecord, FitParams
 from .run import Run
 from .state import FitState
+from .world import Alone
 
 CHECKPOINT = "checkpoint"
 
@@ -53,12 +55,15 @@ def fit(
     folder: Path,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     resume: bool = True,
+    world: Alone | None = None,
+    portions: Portions | None = None,
 ) -> FitResult:
     """Train a model, keep its best epoch, write it to ``folder / "checkpoint"``.
 
     Every draw follows from the seed and the epoch, so a run that was killed goes on from its last
     finished epoch to the same weights (bit for bit on one CPU). On return the model holds the
-    kept weights.
+    kept weights. Where memory runs out, batches are computed in pieces with the same draws: the
+    weights stay the same up to rounding (on a GPU, attention dropout is drawn anew).
 
     Parameters
     ----------
@@ -70,6 +75,10 @@ def fit(
         Called with each epoch's record, also for those an earlier call had finished.
     resume
         False starts over.
+    world, portions
+        For ``fit_distributed``: the processes that train together (the first one writes), and how
+        many rows of a batch are computed together. By default alone, whole batches until memory
+        runs out, then halves; ``EpochRecord.rows_at_once`` says what it came to.
 
     Raises
     ------
@@ -78,15 +87,47 @@ def fit(
         state of another run.
     FloatingPointError
         If the loss is no longer finite.
+    OutOfMemory
+        If not even one row fits.
     """
     started = time.monotonic()
-    _check(model, params, bool(validation))
-    run = Run(model.to(device), train, validation, params, seed=seed, device=device)
+    check(model, params, bool(validation))
+    with explaining(device):
+        run = Run(
+            model.to(device), train, validation, params, seed=seed, device=device, world=world,
+            portions=portions,
+        )  # fmt: skip
+        state, resumed_from = _epochs(run, folder, on_epoch, resume)
+    if state.best:
+        model.load_state_dict(state.best)
+    model.eval()
+    facts = {"fit": params.to_json(), "seed": seed, "best_epoch": state.best_epoch}
+    sha256 = ""
+    if run.world.rank == 0:
+        sha256 = save_checkpoint(folder / CHECKPOINT, model, facts)["sha256"]
+    return FitResult(
+        epochs=list(state.epochs),
+        best_epoch=state.best_epoch,
+        checkpoint=folder / CHECKPOINT,
+        sha256=sha256,
+        resumed_from=resumed_from,
+        stopped_early=len(state.epochs) < params.epochs,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _epochs(
+    run: Run, folder: Path, on_epoch: Callable[[EpochRecord], None] | None, resume: bool
+) -> tuple[FitState, int]:
+    """The state after the last epoch, and how many epochs an earlier call had finished."""
+    model, params = run.model, run.params
     fingerprint = run.fingerprint
     state = FitState.load(folder, fingerprint) if resume else None
     if state is None:
         state = FitState()
         run.prepare()
+    elif state.epochs and run.portions.rows is None:
+        run.portions.rows = state.epochs[-1].rows_at_once
     state.restore(model, run.optimizer)
     resumed_from = len(state.epochs)
     for record in state.epochs:
@@ -94,25 +135,14 @@ def fit(
     while len(state.epochs) < params.epochs and not state.exhausted(params):
         record = run.epoch(state)
         state = state.after(record, model, run.optimizer)
-        state.save(folder, fingerprint)
+        if run.world.rank == 0:
+            state.save(folder, fingerprint)
         _tell(on_epoch, record)
-    if state.best:
-        model.load_state_dict(state.best)
-    model.eval()
-    facts = {"fit": params.to_json(), "seed": seed, "best_epoch": state.best_epoch}
-    written = save_checkpoint(folder / CHECKPOINT, model, facts)
-    return FitResult(
-        epochs=list(state.epochs),
-        best_epoch=state.best_epoch,
-        checkpoint=folder / CHECKPOINT,
-        sha256=written["sha256"],
-        resumed_from=resumed_from,
-        stopped_early=len(state.epochs) < params.epochs,
-        seconds=time.monotonic() - started,
-    )
+    return state, resumed_from
 
 
-def _check(model: FoundationModel, params: FitParams, validated: bool) -> None:
+def check(model: FoundationModel, params: FitParams, validated: bool) -> None:
+    """Refuse what cannot be trained; raises ``ValueError``."""
     family = MODELS[model.params.family]
     if params.objective not in family.objectives:
         raise ValueError(

@@ -12,6 +12,8 @@ from torch import Tensor
 from ..models import MODELS, EmbedParams, FoundationModel
 from ..recording import WindowSet
 from .batches import Batch, Rows, iterate_batches, rows_of
+from .memory import Portions, explaining
+from .pieces import cut
 from .precision import autocast
 
 
@@ -51,6 +53,11 @@ def embed_windows(
     -------
     tuple
         Vectors, window of each row, channel of each row (-1 for a whole window).
+
+    Raises
+    ------
+    OutOfMemory
+        If not even one row fits.
     """
     params = params or EmbedParams()
     whole = MODELS[model.params.family].tokens != "channel"
@@ -76,6 +83,8 @@ def predict_windows(
     ------
     ValueError
         If the model has nothing to predict (no head).
+    OutOfMemory
+        If not even one row fits.
     """
     rates = MODELS[model.params.family].output == "rates"
 
@@ -103,7 +112,8 @@ def _collect(
     precision: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run ``read`` -> (batch, token, ...) over the set and keep the valid tokens."""
-    model.to(device).eval()
+    with explaining(device):
+        model.to(device).eval()
     rows = rows_of([windowset], grain=MODELS[model.params.family].grain)
     outputs, windows, channels = [], [], []
     for batch, found in _read(model, windowset, rows, read, batch_size, device, precision):
@@ -138,9 +148,18 @@ def _read(
         batch_size=batch_size,
         needs=MODELS[model.params.family].needs,
     )
-    with frozen(model, precision):
+    portions = Portions(device)
+    with frozen(model, precision), explaining(device):
         for batch in batches:
-            yield batch, _halving(batch, read, device, precision)
+
+            def read_in(at_once: int, batch: Batch = batch) -> Tensor:
+                found = []
+                for piece in cut(slice(0, len(batch)), at_once):
+                    with autocast(device, precision):
+                        found.append(read(batch[piece].to(device)).float().cpu())
+                return found[0] if len(found) == 1 else torch.cat(found)
+
+            yield batch, portions.run(read_in, batch_size)
 
 
 def frozen(model: FoundationModel, precision: str) -> AbstractContextManager:
@@ -156,24 +175,3 @@ def frozen(model: FoundationModel, precision: str) -> AbstractContextManager:
     if precision == "int8":
         raise ValueError(f"{model.params.family} has no int8 path; ask for fp32 or bf16")
     return nullcontext()
-
-
-def _halving(
-    batch: Batch, read: Callable[[Batch], Tensor], device: str, precision: str
-) -> Float32[Tensor, "batch token ..."]:
-    """Read a batch, in halves where the whole does not fit into memory."""
-    try:
-        with autocast(device, precision):
-            return read(batch.to(device)).float().cpu()
-    except RuntimeError as error:
-        if len(batch) == 1 or not _out_of_memory(error):
-            raise
-    if torch.device(device).type == "cuda":
-        torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    parts = (batch[:middle], batch[middle:])
-    return torch.cat([_halving(part, read, device, precision) for part in parts])
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -45,3 +45,6 @@ class EpochRecord(Params):
     seconds: float = Field(description="this epoch took (s)")
     seconds_left: float = Field(description="estimate for the remaining epochs (s)")
     best: bool = Field(description="the best epoch so far")
+    rows_at_once: int | None = Field(
+        None, description="rows computed together: of a whole batch, or fewer if memory ran out"
+    )

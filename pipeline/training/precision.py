@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,3 +39,24 @@ def seeded(device: str, *numbers: int) -> Iterator[torch.Generator]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Where torch's global random streams stand, to draw the same numbers again."""
+
+    cpu: torch.Tensor
+    cuda: torch.Tensor | None = None
+    device: str = "cpu"
+
+    @classmethod
+    def now(cls, device: str) -> "Streams":
+        """The present place; nothing waits for the device."""
+        cuda = torch.cuda.get_rng_state(device) if torch.device(device).type == "cuda" else None
+        return cls(torch.get_rng_state(), cuda, device)
+
+    def restore(self) -> None:
+        """Go back to this place."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda, self.device)

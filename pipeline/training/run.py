@@ -14,14 +14,24 @@ from ..models import MODELS, FoundationModel
 from ..params import digest
 from ..recording import WindowSet
 from .batches import Batch, Rows, batch_indices, iterate_batches, region_ids, rows_of
+from .memory import Portions
 from .parameters import EpochRecord, FitParams
-from .precision import autocast, seeded
+from .precision import seeded
+from .shares import Shared, Shares
 from .state import FitState
 from .validation import validate
+from .world import Alone
 
 
 class Run:
     """Everything one training holds besides its curve.
+
+    Parameters
+    ----------
+    world
+        The processes that train together; each computes its rows of every batch.
+    portions
+        How many rows are computed together; halved when memory runs out.
 
     Raises
     ------
@@ -38,6 +48,8 @@ class Run:
         *,
         seed: int,
         device: str,
+        world: Alone | None = None,
+        portions: Portions | None = None,
     ) -> None:
         self.model, self.params, self.seed, self.device = model, params, seed, device
         self.family = MODELS[model.params.family]
@@ -48,6 +60,11 @@ class Run:
             raise ValueError(self._nothing())
         model.objective = params.objective
         model.class_weights = self._class_weights()
+        self.world = world or Alone()
+        self.portions = portions or Portions(device)
+        self.shared = Shared(
+            model, self.world.wrap(Shares(model)), self.world, device, params.precision
+        )
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=params.lr, weight_decay=params.weight_decay
         )
@@ -80,8 +97,13 @@ class Run:
 
     def prepare(self) -> None:
         """One pass over the training rows before the first step."""
+
+        def prepare(at_once: int) -> None:
+            found = self.batches(self.train, self.rows, None, size=at_once)
+            self.model.prepare(batch.to(self.device) for batch in found)
+
         with seeded(self.device, self.seed, 0):
-            self.model.prepare(self.batches(self.train, self.rows, None))
+            self.portions.run(prepare, self.params.batch_size)
 
     def epoch(self, state: FitState) -> EpochRecord:
         """One epoch of steps and the validation after it."""
@@ -101,25 +123,40 @@ class Run:
             seconds=seconds,
             seconds_left=each * (self.params.epochs - number),
             best=state.improves(found, self.params),
+            rows_at_once=self.rows_at_once,
         )
 
+    @property
+    def largest(self) -> int:
+        """Rows of a whole batch that this process computes."""
+        return math.ceil(self.params.batch_size / self.world.size)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that are computed together at present."""
+        return min(self.portions.rows or self.largest, self.largest)
+
     def batches(
-        self, windowsets: list[WindowSet], rows: Rows, rng: np.random.Generator | None
+        self,
+        windowsets: list[WindowSet],
+        rows: Rows,
+        rng: np.random.Generator | None,
+        *,
+        size: int | None = None,
     ) -> Iterator[Batch]:
-        """Batches on the device."""
-        found = iterate_batches(
+        """Batches on the CPU, of ``batch_size`` rows or of another size."""
+        return iterate_batches(
             windowsets,
             rows,
             context=self.model.context,
-            batch_size=self.params.batch_size,
+            batch_size=size or self.params.batch_size,
             needs=self.family.needs,
             rng=rng,
         )
-        return (batch.to(self.device) for batch in found)
 
     def _steps(self, number: int) -> dict[str, float]:
         """Mean of every part of the loss over the epoch's batches that have it."""
-        self.model.train()
+        self.shared.forward.train()
         order = np.random.default_rng([self.seed, number])
         batches = self.batches(self.train, self.rows, order)
         sums: dict[str, list[float]] = {}
@@ -129,18 +166,24 @@ class Run:
                 group = list(islice(batches, self.params.accumulate))
                 for losses in self._step(group, rng):
                     for name, value in losses.items():
-                        sums.setdefault(name, []).append(float(value.detach()))
+                        sums.setdefault(name, []).append(float(value))
                 _check_finite(sums["total"][-1], number, step)
-        return {name: float(np.mean(values)) for name, values in sums.items()}
+        everyone = self.world.gather(sums)
+        return {n: float(np.sum([s[n] for s in everyone], axis=0).mean()) for n in sums}
 
     def _step(self, group: list[Batch], rng: Generator) -> list[dict[str, Tensor]]:
-        self.optimizer.zero_grad(set_to_none=True)
-        found = []
-        for batch in group:
-            with autocast(self.device, self.params.precision):
-                losses = self.model.loss(batch, rng)
-            (losses["total"] / len(group)).backward()
-            found.append(losses)
+        drawn = [(batch, self.model.draw(batch, rng)) for batch in group]
+
+        def backward(at_once: int) -> list[dict[str, Tensor]]:
+            self.optimizer.zero_grad(set_to_none=True)
+            return [
+                self.shared.backward(
+                    *each, at_once, weight=1 / len(group), last=number == len(group)
+                )
+                for number, each in enumerate(drawn, 1)
+            ]
+
+        found = self.portions.run(backward, self.largest)
         if self.params.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip_norm)
         self.optimizer.step()

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from model_worlds import batch_of, context_of, generator, params_of, world  # noqa: E402
 
 from pipeline.models import EmbedParams, build  # noqa: E402
+from pipeline.models.draws import Draws  # noqa: E402
 from pipeline.models.lfp2vec import n_frames, network_config, ssl_parts  # noqa: E402
 from pipeline.models.parameters import Lfp2VecParams  # noqa: E402
 from pipeline.nn.losses import sample_negatives  # noqa: E402
@@ -42,7 +43,7 @@ def test_the_ssl_loss_equals_that_of_transformers_on_the_same_masks_and_negative
     theirs = torch.zeros(4, frames, 8, dtype=torch.long)
     theirs[hidden] = hidden.flatten().nonzero()[:, 0][negatives]
     expected = network(audio, mask_time_indices=hidden, sampled_negative_indices=theirs)
-    found = ssl_parts(network, audio, hidden, negatives)
+    found = ssl_parts(network, audio, hidden, Draws(hidden, hidden, 30.0, negatives=negatives))
     assert float(found["contrastive"]) == pytest.approx(float(expected.contrastive_loss), rel=1e-5)
     assert float(found["diversity"]) == pytest.approx(float(expected.diversity_loss), rel=1e-5)
 

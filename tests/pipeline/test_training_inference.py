@@ -11,10 +11,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from model_worlds import context_of, params_of, world  # noqa: E402
 
 from pipeline.models import MODELS, EmbedParams, build  # noqa: E402
+from pipeline.training import OutOfMemory  # noqa: E402
 from pipeline.training.inference import embed_windows, predict_windows  # noqa: E402
 
 WORLD = world()
 CONTEXT = context_of([WORLD])
+MANY = world(units=40)
 
 
 @pytest.mark.parametrize("family", MODELS)
@@ -49,6 +51,35 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing(monkeypatch):
     found, *_ = embed_windows(model, WORLD, batch_size=16)
     assert np.allclose(found, expected, atol=1e-5)
     assert max(s for s in sizes if s <= 4) == 4
+    assert [s for s in sizes if s > 4] == [16, 8]  # a size fails once, not in every batch
+
+
+def test_one_window_that_does_not_fit_says_what_to_do(monkeypatch):
+    model = build(params_of("mtm"), CONTEXT, seed=0)
+
+    def predict(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(type(model), "predict", predict)
+    with pytest.raises(OutOfMemory, match="1 row at a time.*shorter windows"):
+        predict_windows(model, WORLD)
+
+
+def test_fewer_windows_of_co_smoothing_run_fewer_rows_together(monkeypatch):
+    model = build(params_of("mtm"), context_of([MANY]), seed=0)
+    rows, states = [], type(model).states
+
+    def counted(self, spikes, *args, **options):
+        rows.append(len(spikes))
+        return states(self, spikes, *args, **options)
+
+    monkeypatch.setattr(type(model), "states", counted)
+    largest = []
+    for size in (8, 4, 1):
+        rows.clear()
+        predict_windows(model, MANY, batch_size=size)
+        largest.append(max(rows))
+    assert largest == [128, 64, 16]
 
 
 def test_any_other_failure_is_not_swallowed(monkeypatch):
