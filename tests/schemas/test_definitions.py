@@ -13,33 +13,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import drop_schemas  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-PRELUDE = """
-import json, sys
-import schemas
-from schemas import _definitions as D, session, recording, windows, dataset, training, analysis
-prefix = sys.argv[1]
-
-def without(table, *starts):
-    lines = table.definition.splitlines()
-    kept = [line for line in lines if not line.strip().startswith(starts)]
-    assert len(lines) - len(kept) == len(starts)
-    table.definition = "\\n".join(kept)
-
-def unknown(*tables):
-    for table in tables:
-        schema = sys.modules[table.__module__].schema
-        schema.declare_list = [pair for pair in schema.declare_list if pair[0] is not table]
-        delattr(sys.modules[table.__module__], table.__name__)
-
-def tell(**values):
-    print(json.dumps(values, default=str))
-
-def sentence(function, *args, **options):
-    try:
-        function(*args, **options)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-"""
 OLDER = """
 D.package_version = lambda: "0.0.9"
 without(session.Subject, "genotype")
@@ -63,19 +36,29 @@ def prefix(database):
     drop_schemas(database, name)
 
 
+@pytest.fixture(scope="module")
+def packages(database):
+    """A process that makes processes, see `packages.py`."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", Path(__file__).with_name("packages.py")],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "PGOPTIONS": "-c synchronous_commit=off"},
+    ) as process:  # fmt: skip
+        yield process
+        process.stdin.close()
+
+
 @pytest.fixture
-def run(prefix):
+def run(packages, prefix):
     """Runs code as a process that uses the prefix; what it told."""
 
-    def in_process(code, *, fails=False):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PRELUDE + code, prefix],
-            cwd=ROOT, capture_output=True, text=True, timeout=120,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PGOPTIONS": "-c synchronous_commit=off"},
-        )  # fmt: skip
-        assert (done.returncode != 0) == fails, done.stderr
-        told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        return (told[-1] if told else {}) | {"stderr": done.stderr}
+    def in_process(code):
+        packages.stdin.write(json.dumps({"code": code, "prefix": prefix}) + "\n")
+        packages.stdin.flush()
+        answer = json.loads(packages.stdout.readline())
+        assert not answer["failed"], answer["stderr"]
+        return answer["told"] | {"stderr": answer["stderr"]}
 
     return in_process
 
