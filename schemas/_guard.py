@@ -112,15 +112,14 @@ def _links() -> Iterator[tuple[type, type, callable]]:
         yield result, analysis.Control, through(analysis.ControlTask.proj(result.tasks.key))
     for source in (
         windows.WindowsLfp, windows.WindowsUnits, windows.WindowsBehavior, windows.WindowsFeatures,
-        windows.Windows.Site, windows.Windows.Cell,
+        windows.WindowsInvalid, windows.Windows.Site, windows.Windows.Cell,
     ):  # fmt: skip
         yield source, made, through()
     yield anatomy.ChannelLabel.Region, anatomy.ChannelLabel, through()
     yield prediction.Prediction.ChannelPrediction, prediction.Prediction, through()
     columns = windows.WindowsLfp.proj("nwb_file", "series")
     yield recording.LfpColumn, made, through(columns)
-    asked = windows.WindowsTask.proj("session")
-    yield recording.InvalidInterval, made, lambda lost: asked & lost.proj("session")
+    yield recording.InvalidInterval, made, through(windows.WindowsInvalid.proj())
 
 
 def _descend(lost: dj.Table):

@@ -31,6 +31,9 @@ def request(key: dict[str, Any]) -> dict[str, Any]:
             file = (session.NwbFile & {"nwb_file": row["nwb_file"]}).fetch1()
             path = {name: file[name] for name in COLUMNS}
             asked[kind] = {**{k: v for k, v in row.items() if k != "warnings"}, "file": path}
+    left_out = recording.InvalidInterval & (windows.WindowsInvalid & key).proj()
+    names = ("invalid_start_s", "invalid_stop_s", "scope")
+    asked["invalid"] = [{n: r[n] for n in names} for r in left_out.to_dicts(order_by="KEY")]
     return asked
 
 
@@ -90,7 +93,7 @@ def _cut_lfp(asked: dict[str, Any], params) -> dict[str, Any]:
             chain,
             params,
             bad_channels=np.array([bool(column["bad"]) for column in columns]),
-            invalid_intervals=_invalid(asked["task"]["session"], columns),
+            invalid_intervals=_invalid(asked["invalid"], columns),
             geometry=_geometry(columns),
         )
     return {
@@ -114,14 +117,15 @@ def _geometry(columns: list[dict[str, Any]]):
     return Geometry(x, y, shank, neuropixels=1 if len(columns) == 384 else None)
 
 
-def _invalid(name: str, columns: list[dict[str, Any]]) -> list[tuple[float, float]]:
-    """Invalid intervals of the session that concern all probes or one of these."""
+def _invalid(
+    left_out: list[dict[str, Any]], columns: list[dict[str, Any]]
+) -> list[tuple[float, float]]:
+    """Those of the task's invalid intervals that concern all probes or one of these."""
     probes = {column["probe"] for column in columns}
-    rows = (recording.InvalidInterval & {"session": name}).to_dicts()
     return sorted(
         {
             (row["invalid_start_s"], row["invalid_stop_s"])
-            for row in rows
+            for row in left_out
             if row["scope"] == "all" or row["scope"] in probes
         }
     )

@@ -129,6 +129,15 @@ class WindowsFeatures(Guarded, dj.Manual):
 
 
 @schema
+class WindowsInvalid(Guarded, dj.Manual):
+    definition = """
+    # A file whose invalid intervals a windows task leaves out.
+    -> WindowsTask
+    -> recording.Ingestion
+    """
+
+
+@schema
 class Windows(Leased, dj.Computed):
     definition = """
     # Windows of one session, ready for models.

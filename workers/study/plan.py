@@ -7,7 +7,9 @@ from typing import Any
 from pipeline.anatomy import map_label
 from pipeline.params import digest
 from schemas import anatomy, dataset, recording, session, windows
+from schemas._revisions import superseded
 
+from .beside import beside, files_with_invalid, missing_session_file
 from .spec import Data, StudyError, StudySpec
 
 STRONGEST_FIRST = ("histology", "expert", "coordinates", "target", "unknown")
@@ -78,6 +80,8 @@ def request_windows(spec: StudySpec, files: list[str]) -> Members:
         params |= windows.BinParamSet.register(None, spec.bins)
     for file in files:
         for sources in find_sources(spec.data, {"nwb_file": file}, members.notes):
+            if "lfp" in sources:
+                members.notes += missing_session_file(sources["session"], members.notes)
             name = ask_windows(params, sources)
             label_set = best_labels(spec.data, sources["session"])
             members.windows[name] = label_set
@@ -132,34 +136,50 @@ def find_sources(data: Data, file: dict[str, str], notes: list[str]) -> list[dic
     if "features" in data.modalities:
         rows = (recording.FeatureSeries & file).to_dicts(order_by="session")
         return [{"session": r["session"], "features": r} for r in rows]
-    units = (recording.Unit & file).to_dicts(limit=1) if "spikes" in data.modalities else []
+    hears = "lfp" in data.modalities
+    series = _series(data, file, notes) if hears else []
+    if hears and not series:
+        return []
+    # a file without units is no recording of spikes, but may be the LFP beside them
+    units = beside(recording.Unit, file, alone=not hears) if "spikes" in data.modalities else []
     behavior = _behavior(data, file)
     if "spikes" in data.modalities and not units:
-        notes.append(f"{label}: no units")
+        notes.append(f"{label}: no units" + (", nor beside it in its session" if hears else ""))
         return []
     if "behavior" in data.modalities and behavior is None:
         notes.append(f"{label}: no behaviour series with {data.behavior!r} in its path")
         return []
     extra = {"units": units[0] if units else None, "behavior": behavior}
-    if "lfp" not in data.modalities:
+    if not hears:
         return [{"session": units[0]["session"], **extra}] if units else []
+    return [{"session": one["session"], "lfp": one, **extra} for one in series]
+
+
+def _series(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str, Any]]:
+    """LFP series of a file that hold something; wide-band ones only where they are asked for."""
+    label = _label(file)
     series = (recording.LfpSeries & file).to_dicts(order_by="series")
     usable = [s for s in series if data.series is None or data.series in s["series_path"]]
     if not any(s["lfp_kind"] == "wideband" for s in usable) or data.series is None:
         lfp = [s for s in usable if s["lfp_kind"] == "lfp"]
         usable = lfp or usable
     if not usable:
-        notes.append(f"{label}: no LFP series" + (f" with {data.series!r}" if data.series else ""))
-    for s in [s for s in usable if s["all_zero"]]:
-        notes.append(f"{label}: {s['series_path']} holds nothing but zeros; left out")
-    return [{"session": s["session"], "lfp": s, **extra} for s in usable if not s["all_zero"]]
+        wanted = f" with {data.series!r}" if data.series else ""
+        elsewhere = "; files beside it have some" if beside(recording.LfpSeries, file) else ""
+        notes.append(f"{label}: no LFP series{wanted}{elsewhere}")
+    for one in [s for s in usable if s["all_zero"]]:
+        notes.append(f"{label}: {one['series_path']} holds nothing but zeros; left out")
+    return [one for one in usable if not one["all_zero"]]
 
 
 def _behavior(data: Data, file: dict[str, str]) -> dict[str, Any] | None:
     if "behavior" not in data.modalities:
         return None
-    rows = (recording.BehaviorSeries & file).to_dicts(order_by="behavior_series")
-    rows = [r for r in rows if data.behavior is None or data.behavior in r["behavior_path"]]
+    rows = beside(
+        recording.BehaviorSeries,
+        file,
+        keep=lambda row: (data.behavior or "") in row["behavior_path"],
+    )
     return rows[0] if rows else None
 
 
@@ -183,11 +203,15 @@ def ask_windows(params: dict[str, str], sources: dict[str, Any]) -> str:
         for table in (windows.WindowParamSet, windows.LfpParamSet, windows.BinParamSet)
         if table.key in params
     }
-    mark = digest({"session": sources["session"], "sources": chosen, "params": values})
+    content = {"session": sources["session"], "sources": chosen, "params": values}
+    invalid = files_with_invalid(sources["lfp"]) if sources.get("lfp") else []
+    mark = digest(content | ({"invalid": invalid} if invalid else {}))
     row = {"windows": mark, "session": sources["session"], **params}
     windows.WindowsTask.insert1(row, skip_duplicates=True)
     for kind, names in chosen.items():
         LINKS[kind][0].insert1({"windows": mark, **names}, skip_duplicates=True)
+    links = [{"windows": mark, "nwb_file": file} for file in invalid]
+    windows.WindowsInvalid.insert(links, skip_duplicates=True)
     return mark
 
 
@@ -196,7 +220,9 @@ def best_labels(data: Data, name: str) -> str | None:
     if data.labels is None:
         return None
     ranked = []
-    for row in (recording.LabelSet & {"session": name}).to_dicts():
+    sets = (recording.LabelSet & {"session": name}).to_dicts()
+    old = superseded(row["nwb_file"] for row in sets if row["nwb_file"])
+    for row in [row for row in sets if row["nwb_file"] not in old]:
         if data.label_origin is not None and data.label_origin != row["origin"]:
             continue
         entries = (recording.LabelEntry & {"label_set": row["label_set"]}).to_arrays("cleaned")
