@@ -58,7 +58,6 @@ def database(home):
     """The connection every table test uses."""
     import datajoint as dj
 
-    from schemas import _lease
     from schemas._connect import connect
 
     if BACKEND not in ("postgresql", "mysql"):
@@ -73,7 +72,6 @@ def database(home):
     if BACKEND == "postgresql":
         connection.query("SET synchronous_commit = off")  # many small commits, none to keep
     yield connection
-    _lease.end()
     connection.close()
 
 
@@ -81,10 +79,12 @@ def database(home):
 def tables(database):
     """The package ``schemas``, activated under a prefix of this run and dropped after it."""
     import schemas
+    from schemas import _lease
 
     prefix = f"fbt_{uuid.uuid4().hex[:8]}"
     schemas.activate(prefix=prefix)
     yield schemas
+    _lease.end()
     drop_schemas(database, prefix)
 
 

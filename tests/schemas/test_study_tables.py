@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from table_list import computed_of, parts_of, tables_of  # noqa: E402
 
-MADE_BY_OTHER_VERBS = {"RegisteredModel", "LabelScoreTask", "LabelScore"}
+MADE_BY_OTHER_VERBS = {"JobError", "RegisteredModel", "LabelScoreTask", "LabelScore"}
 MADE_BY_CLEAN_DATA = {"Rejected"}
 
 
