@@ -1,11 +1,12 @@
 """The state of an unfinished training on disk: safetensors and JSON."""
 
 import json
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -13,7 +14,8 @@ from ..models import FoundationModel
 from .checkpoint import sha256_of, weights_of, write_json, write_tensors
 from .parameters import EpochRecord, FitParams
 
-STATE = "state.json"
+log = logging.getLogger(__name__)
+STATE, PREVIOUS = "state.json", "previous.json"
 HIGHER_IS_BETTER = frozenset({"accuracy", "balanced_accuracy"})
 
 
@@ -63,7 +65,7 @@ class FitState:
             restore_optimizer(optimizer, self.optimizer)
 
     def save(self, folder: Path, fingerprint: str) -> None:
-        """Write the state; a kill at any moment leaves the previous one readable."""
+        """Write the state and keep the one before; a kill at any moment leaves one readable."""
         folder.mkdir(parents=True, exist_ok=True)
         number = len(self.epochs)
         last, best = f"last-{number}.safetensors", f"best-{self.best_epoch}.safetensors"
@@ -76,23 +78,39 @@ class FitState:
             "epochs": [e.to_json() for e in self.epochs],
             "files": {name: sha256_of(folder / name) for name in (last, best)},
         }
+        kept = {last, best}
+        if number == 1:  # whatever lies here is of a training that was given up
+            (folder / PREVIOUS).unlink(missing_ok=True)
+        elif (folder / STATE).exists():
+            kept |= set(_files_of(folder / STATE))
+            (folder / STATE).replace(folder / PREVIOUS)
         write_json(folder / STATE, written)
         for path in folder.glob("*.safetensors"):
-            if path.name not in (last, best):
+            if path.name not in kept:
                 path.unlink()
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str) -> "FitState | None":
-        """The state an interrupted run left; None if it left none.
+        """The state an interrupted run left, or the one before if it is damaged; None without any.
 
         Raises
         ------
         ValueError
-            If the state belongs to another run or a file of it is damaged.
+            If the state belongs to another run.
         """
-        if not (folder / STATE).exists():
-            return None
-        read: dict[str, Any] = json.loads((folder / STATE).read_text())
+        for path in (folder / STATE, folder / PREVIOUS):
+            try:
+                return cls._read(path, fingerprint)
+            except FileNotFoundError as error:
+                if path.exists():
+                    log.warning("%s lacks %s; going back", path, error.filename)
+            except (_Damaged, SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
+                log.warning("%s is damaged (%s); going back", path, error)
+        return None
+
+    @classmethod
+    def _read(cls, path: Path, fingerprint: str) -> "FitState":
+        folder, read = path.parent, json.loads(path.read_text())
         if read["fingerprint"] != fingerprint:
             raise ValueError(
                 f"{folder} holds the state of another training (other data, parameters or seed); "
@@ -131,10 +149,22 @@ def _ordered(files: dict[str, str]) -> list[tuple[str, str]]:
     return sorted(files.items(), key=lambda item: not item[0].startswith("last"))
 
 
+class _Damaged(Exception):
+    """A file is not what was written."""
+
+
 def _load(folder: Path, name: str, digest: str) -> dict[str, Tensor]:
     if sha256_of(folder / name) != digest:
-        raise ValueError(f"{folder / name} is damaged; start over with resume=False")
+        raise _Damaged(f"{name} has another sha256")
     return load_file(folder / name)
+
+
+def _files_of(path: Path) -> list[str]:
+    """Files that a state names; none if it cannot be read."""
+    try:
+        return list(json.loads(path.read_text())["files"])
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        return []
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

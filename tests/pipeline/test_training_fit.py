@@ -198,3 +198,25 @@ def test_the_curve_is_plain_json(tmp_path):
     assert type(record).from_json(json.loads(json.dumps(record.to_json()))) == record
     assert {"contrastive", "diversity"} <= set(record.parts)
     assert record.seconds <= time.monotonic()
+
+
+def halve(path):
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("damaged", ["state.json", "last-4.safetensors", "missing"])
+def test_from_a_damaged_state_it_goes_back_one_epoch_and_to_the_same_weights(damaged, tmp_path):
+    whole, _ = run(tmp_path, family="mtm")
+    if damaged == "missing":
+        (tmp_path / "last-4.safetensors").unlink()
+    else:
+        halve(tmp_path / damaged)
+    again, result = run(tmp_path, family="mtm")
+    assert result.resumed_from == 3
+    assert equal(whole, again)
+    for path in tmp_path.glob("last-*.safetensors"):
+        halve(path)
+    fresh, result = run(tmp_path, family="mtm")
+    assert result.resumed_from == 0
+    assert equal(whole, fresh)
