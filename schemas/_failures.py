@@ -10,6 +10,7 @@ from typing import Any
 from datajoint.errors import LostConnectionError
 
 from ._lease import LeaseLost
+from ._stores import is_store_full
 
 RETRY_S = float(os.environ.get("FIELDBASE_RETRY", 5))
 LONGEST_S = 600.0
@@ -19,8 +20,6 @@ MYSQL_PASSES = {1040, 1053, 1205, 1213, 2003, 2006, 2013, 3024}
 """Too many connections, shutdown, lock wait, deadlock, lost connection, time-out."""
 POSTGRES_PASSES = re.compile(r"^(08|40|53|55P03|57P|58)")
 """Connection, serialization and deadlock, resources, lock wait, shutdown, system."""
-FULL = {errno.ENOSPC, errno.EDQUOT}
-S3_FULL = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage", "507"}
 NETWORK = {
     errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EPIPE, errno.ETIMEDOUT,
     errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ESTALE,
@@ -72,13 +71,6 @@ def delay_s(attempt: int) -> float | None:
     return None if attempt >= TRIES else min(RETRY_S * 3 ** (attempt - 1), LONGEST_S)
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether a disk or a store has no room left."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        return True
-    return _s3_code(error) in S3_FULL
-
-
 WAYS_OUT = {
     "transient": "it is tried again by itself; `fieldbase retry` does so at once",
     "full": "make room (`fieldbase gc` lists what nothing refers to); the lane goes on by itself",
@@ -90,7 +82,7 @@ def _kind(error: BaseException) -> str | None:
         return "stopped"
     if isinstance(error, LeaseLost):
         return "lost"
-    if is_full(error):
+    if is_store_full(error):
         return "full"
     return "transient" if _passes(error) else None
 

@@ -131,6 +131,7 @@ class LeasedJobs(Job):
             (duration,),
         )
         self.tries(key).delete_quick()
+        self.target.after_made(key)
         self._tell(key, duration, None)
 
     def error(
@@ -171,7 +172,8 @@ class LeasedJobs(Job):
         attempt = len(self.tries(key)) + 1
         wait = delay_s(attempt) if failure.kind == "transient" else None
         now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-        self._update(key, lease, failure, wait)
+        if not self._update(key, lease, failure, wait):
+            return  # another worker's by now
         operation.JobError.insert1(
             {
                 **self._job(key),
@@ -192,15 +194,16 @@ class LeasedJobs(Job):
 
     def _update(
         self, key: dict[str, Any], lease: _lease.Lease, failure: Failure, wait: float | None
-    ) -> None:
+    ) -> bool:
         later = self.adapter.interval_expr(wait or 0, "second")
-        self.connection.query(
+        changed = self.connection.query(
             f"UPDATE {self.full_table_name} SET status = %s, error_message = %s, "
             "completed_time = CURRENT_TIMESTAMP(3), "
             f"scheduled_time = CURRENT_TIMESTAMP(3) + {later} "
             f"WHERE {self._where(key)} AND status = 'reserved' AND connection_id = %s",
             ("error" if wait is None else "pending", clip(failure.message, 2047), lease.number),
         )
+        return changed.rowcount == 1
 
     def _set(self, status: str, jobs: "LeasedJobs") -> int:
         """Give these jobs a status at once."""
@@ -257,6 +260,9 @@ class Leased(Guarded):
             yield computed
         self.make_insert(key, *computed, **options)
         yield
+
+    def after_made(self, key) -> None:
+        """Called once a reserved job's row is committed."""
 
     def insert(self, rows, *args, **options):
         """Insert, if the lease this process computes under is still its own.

@@ -1,6 +1,5 @@
 """One training from task to weights: what ``Training.make`` does."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from pipeline.recording import WindowSet
 from . import dataset, session, training, windows
 from ._cache import open_folder
 from ._digests import digest_folder
-from ._home import home_folder
 from ._load import load_windows
+from ._unfinished import Workplace, open_workplace
 
 TRAIN_ROLES = {"ssl": ("pretrain",)}
 SUPERVISED_ROLES = ("train", "support")
@@ -20,15 +19,10 @@ SUPERVISED_ROLES = ("train", "support")
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: its row, its curve, and the folder its weights were written to."""
+    """A finished training: its row and its curve."""
 
     row: dict[str, Any]
     epochs: list[dict[str, Any]]
-    folder: Path
-
-    def clear(self) -> None:
-        """Remove the working folder; the store has the weights now."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def request(key: dict[str, Any]) -> dict[str, Any]:
@@ -51,14 +45,14 @@ def train(
     asked: dict[str, Any],
     *,
     device: str = "cpu",
+    processes: int = 1,
     on_epoch: Callable | None = None,
     **_: Any,
 ) -> Trained:
-    """Fit the model; resumes from the last epoch if an earlier try was killed."""
+    """Fit the model, on several GPUs if asked; goes on where an earlier try was killed."""
     from pipeline.models import MODELS, DataContext, build, parse_params
     from pipeline.training import FitParams
     from pipeline.training.checkpoint import initialise_from
-    from pipeline.training.fit import fit
 
     task, fit_params = asked["task"], FitParams.from_json(asked["fit"])
     model_params = parse_params(asked["model"])
@@ -77,14 +71,38 @@ def train(
     for parent in asked["parents"]:
         if parent["parent_role"] == "init":
             initialise_from(model, checkpoint_folder(parent["parent"]))
-    folder = home_folder() / "training" / key["training"]
-    result = fit(
-        model, fitted_on, checked_on, fit_params,
-        seed=task["seed"], device=device, folder=folder, on_epoch=on_epoch,
+    place = open_workplace(key["training"])
+    result = _fit(
+        model, fitted_on, checked_on, fit_params, processes=processes, seed=task["seed"],
+        device=device, folder=place.folder, on_epoch=_keeping(place, on_epoch),
     )  # fmt: skip
     row = _row(asked, result, model, fitted_on, classes, device)
-    epochs = [_epoch_row(record, fit_params.select) for record in result.epochs]
-    return Trained(row, epochs, folder)
+    return Trained(row, [_epoch_row(record, fit_params.select) for record in result.epochs])
+
+
+def _fit(*given, processes: int, device: str, **options):
+    """``fit`` on one device or on several."""
+    from pipeline.training import distributed, fit
+
+    if processes == 1:
+        return fit.fit(*given, device=device, **options)
+    kind = device.partition(":")[0]
+    return distributed.fit_distributed(*given, device=kind, processes=processes, **options)
+
+
+def _keeping(place: Workplace, on_epoch: Callable | None) -> Callable:
+    """What ``fit`` calls after each epoch: its state is kept whatever `on_epoch` then raises."""
+
+    def told(record: Any) -> None:
+        place.keep()
+        try:
+            if on_epoch is not None:
+                on_epoch(record)
+        except BaseException:
+            place.keep(now=True)
+            raise
+
+    return told
 
 
 def load_role(split: str, fold: int, roles: tuple[str, ...]) -> list[WindowSet]:

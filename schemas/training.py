@@ -146,7 +146,12 @@ class Training(Leased, dj.Computed):
     def make_insert(self, key, done, **options):
         self.insert1({**key, **done.row})
         self.Epoch.insert([{**key, **epoch} for epoch in done.epochs])
-        done.clear()
+
+    def after_made(self, key):
+        """The row is there: what the tries left can go."""
+        from ._unfinished import clear
+
+        clear(key["training"])
 
 
 @schema
