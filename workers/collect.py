@@ -19,7 +19,8 @@ from schemas import training
 from schemas._cache import size_of
 from schemas._connect import named_server
 from schemas._home import home_folder
-from schemas._lease import live_leases
+from schemas._lease import held
+from schemas._reap import live_leases
 from schemas._stores import PARTIAL, Store, store_named
 
 GRACE_S = 86_400.0
@@ -124,7 +125,11 @@ def named_objects() -> set[tuple[str, str]]:
     """
     named = set()
     for module in schemas.MODULES:
-        for name in module.schema.list_tables():
+        names = module.schema.list_tables()
+        hidden = {table.table_name for table in _tables_of(module)} - set(names)
+        if hidden:  # to an account without the right to read them; what they name looks orphaned
+            raise CollectRefused(f"this account does not see {sorted(hidden)}; ask one that does")
+        for name in names:
             table = dj.FreeTable(
                 module.schema.connection, module.schema.connection.adapter.make_full_table_name(
                     module.schema.database, name
@@ -138,8 +143,16 @@ def named_objects() -> set[tuple[str, str]]:
     return named
 
 
+def _tables_of(module) -> list[type[dj.Table]]:
+    """The tables that a module defines."""
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type)]
+    return [k for k in kinds if issubclass(k, dj.Table) and k.__module__ == module.__name__
+            and "definition" in vars(k)]  # fmt: skip
+
+
 def _refuse_while_in_use() -> None:
-    leases = live_leases()
+    mine = held()  # this process collects: it computes nothing
+    leases = [row for row in live_leases() if mine is None or row["lease"] != mine.number]
     if leases:
         who = sorted({f"{row['worker_host']}, pid {row['worker_pid']}" for row in leases})
         raise CollectRefused(

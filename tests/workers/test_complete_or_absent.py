@@ -124,17 +124,28 @@ def test_what_is_younger_than_the_grace_time_is_let_alone(mice):
     assert remove_garbage(find_garbage(0))
 
 
-def test_nothing_is_removed_while_a_process_holds_a_lease(mice):
-    from schemas import _lease
+HOLDER = """
+import sys, schemas
+from schemas import _lease
+schemas.activate(prefix=sys.argv[1], create=False)
+_lease.take(lane="cpu")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_nothing_is_removed_while_another_process_holds_a_lease(mice):
+    import schemas
     from workers.collect import CollectRefused, Garbage, find_garbage, remove_garbage
 
-    lease = _lease.take(lane="cpu")
-    try:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, schemas._active], cwd=ROOT, env=os.environ, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as holder:  # fmt: skip
+        assert holder.stdout.readline() == "held\n"
         find_garbage(0)
-        with pytest.raises(CollectRefused, match=f"pid {os.getpid()}"):
+        with pytest.raises(CollectRefused, match=f"pid {holder.pid}"):
             remove_garbage(Garbage())
-    finally:
-        lease.end()
     assert remove_garbage(Garbage()) == []
 
 

@@ -1,5 +1,6 @@
 """Verbs of the panel *keep* about what is stored: verify, gc, export, grants."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,12 +9,19 @@ from .show import print_json, print_rows, say, show
 
 PANEL = "Keep"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Folder = Annotated[Path, typer.Option("--to", help="A folder that is not there yet.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs to the command."""
     app.command(rich_help_panel=PANEL)(verify)
     app.command(rich_help_panel=PANEL)(gc)
+    app.command(rich_help_panel=PANEL)(grants)
+    exports = typer.Typer(no_args_is_help=True, help="Write a study, a model or a recording.")
+    exports.command()(study)
+    exports.command()(model)
+    exports.command()(nwb)
+    app.add_typer(exports, name="export", rich_help_panel=PANEL)
 
 
 def verify(
@@ -75,3 +83,62 @@ def gc(
         show(f"removed {len(removed)}, {sum(orphan.n_bytes for orphan in removed)} bytes")
     elif rows:
         show("nothing was removed; `fieldbase gc --apply` removes")
+
+
+def grants(
+    role: Annotated[str, typer.Option(help="worker, analyst or admin.")],
+    user: Annotated[str | None, typer.Option(help="A user there is, who gets the role.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Run the lines, too.")] = False,
+) -> None:
+    """The SQL that gives a role its rights on this server, and no more."""
+    import schemas
+
+    from ..grants import apply_grants, grant_lines, to_text
+
+    schemas.activate(create=False)
+    try:
+        lines = apply_grants(role, user=user) if apply else grant_lines(role, user=user)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    show(to_text(lines))
+    if apply:
+        say("applied")
+
+
+def study(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A study that was run.")], to: Folder
+) -> None:
+    """Every row a study rests on, as parquet, with where each number comes from."""
+    import schemas
+
+    from ..export import export_study
+
+    schemas.activate(create=False)
+    show(f"study: {export_study(name, to, say=say)}")
+
+
+def model(
+    name: Annotated[str, typer.Argument(metavar="NAME|TRAINING", help="A registered model.")],
+    to: Folder,
+) -> None:
+    """Weights (safetensors), parameters, digest and card of a model."""
+    import schemas
+
+    from ..export import export_model
+
+    schemas.activate(create=False)
+    show(f"model: {export_model(name, to, say=say)}")
+
+
+def nwb(
+    name: Annotated[str, typer.Argument(metavar="FILE|SESSION")],
+    to: Annotated[Path, typer.Option("--to", help="The NWB file to write.")],
+    by: Annotated[str | None, typer.Option("--model", help="Whose answers are written.")] = None,
+) -> None:
+    """A copy of a recording with its predicted regions in the electrode table."""
+    import schemas
+
+    from ..export import export_recording
+
+    schemas.activate(create=False)
+    show(f"copy: {export_recording(name, to, model=by, say=say)}")
