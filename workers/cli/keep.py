@@ -27,6 +27,7 @@ def init(
 ) -> None:
     """Make the database, the stores and the tables; say where data roots lie."""
     import schemas
+    from schemas._buckets import make_buckets
     from schemas._home import home_folder
     from schemas._names import check_name
     from schemas._roots import add_root, data_roots
@@ -40,6 +41,7 @@ def init(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
     schemas.activate()
+    make_buckets()
     tables = sum(len(module.schema.list_tables()) for module in schemas.MODULES)
     roots = {name: str(folder) for name, folder in sorted(data_roots().items())}
     if json:
