@@ -21,8 +21,10 @@ from .http import Served, ask_about, fetch_range
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES = 1 << 18
-BLOCKS_CACHED = 128  # 32 MB
+BLOCK_BYTES = 1 << 14  # nodes of an index lie far apart
+BLOCKS_CACHED = 2048  # 32 MB
+FIRST_BLOCKS, MOST_BLOCKS = 16, 64  # fetched at once: at the start of a file, in a long run
+WIDE_BYTES = 1 << 18
 PIECE_BYTES = 4 << 20
 AHEAD_BYTES = 32 << 20
 JOIN_BYTES = 1 << 14  # a hole this small is cheaper to fetch than to step over
@@ -62,6 +64,7 @@ class RemoteFile(io.RawIOBase):
         self.fetched, self.failed = 1, None
         self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._run, self._run_end = 1, -1
         self._order: list[_Piece] = []  # as they will be read
         self._pieces: list[_Piece] = []  # as they lie in the file
         self._waiting: list[_Piece] = []  # not asked for yet, the next one last
@@ -102,7 +105,7 @@ class RemoteFile(io.RawIOBase):
             piece = self._piece_of(start, stop)
             if piece is not None:
                 return self._take(piece, start, stop)
-            if stop - start >= BLOCK_BYTES:
+            if stop - start >= WIDE_BYTES:
                 return self._fetch_wide(start, stop)
             return self._from_blocks(start, stop)
         except ReadError as error:
@@ -180,17 +183,25 @@ class RemoteFile(io.RawIOBase):
 
     def _from_blocks(self, start: int, stop: int) -> bytes:
         first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
-        data = b"".join(self._block(number) for number in range(first, last + 1))
+        missing = [n for n in range(first, last + 1) if n not in self._blocks]
+        if missing:
+            self._read_blocks(missing[0], missing[-1])
+        for number in range(first, last + 1):
+            self._blocks.move_to_end(number)
+        data = b"".join(self._blocks[number] for number in range(first, last + 1))
+        while len(self._blocks) > BLOCKS_CACHED:
+            self._blocks.popitem(last=False)
         return data[start - first * BLOCK_BYTES : stop - first * BLOCK_BYTES]
 
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            start, stop = number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, self.size)
-            self._blocks[number] = self._fetch(start, stop)
-            while len(self._blocks) > BLOCKS_CACHED:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
+    def _read_blocks(self, first: int, last: int) -> None:
+        """Fetch blocks, and ever more after them while reading goes on where it ended."""
+        goes_on = first == self._run_end
+        self._run = min(2 * self._run, MOST_BLOCKS) if goes_on else 1 if first else FIRST_BLOCKS
+        self._run_end = max(last + 1, first + self._run)
+        start, stop = first * BLOCK_BYTES, min(self._run_end * BLOCK_BYTES, self.size)
+        data = self._fetch(start, stop)
+        for at in range(0, len(data), BLOCK_BYTES):
+            self._blocks[first + at // BLOCK_BYTES] = data[at : at + BLOCK_BYTES]
 
     def _drop_plan(self) -> None:
         for piece in self._order:
