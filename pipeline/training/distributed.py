@@ -23,7 +23,7 @@ from .errors import OutOfMemory, RankFailed
 from .fit import CHECKPOINT, FitResult, check, fit
 from .job import Job, rewrite_job, write_job
 from .parameters import EpochRecord, FitParams
-from .rank import EPOCHS, RESULT
+from .rank import EPOCHS, HEARD, RESULT
 
 PLACE, LOG = "ranks", "log.txt"
 POLL_S = 0.1
@@ -117,15 +117,17 @@ def _launch(
     on_epoch: Callable[[EpochRecord], None] | None,
 ) -> None:
     """Run all processes to their end, and tell each new epoch."""
-    for left in (place / EPOCHS, place / RESULT, *place.glob("error-*.json")):
+    for left in (place / EPOCHS, place / HEARD, place / RESULT, *place.glob("error-*.json")):
         left.unlink(missing_ok=True)
     with _torchrun(place, processes) as agent:
         while True:
             ended = _ended(agent)
-            for record in _epochs(place)[len(told) :]:
+            known = _epochs(place)
+            for record in known[len(told) :]:
                 told.append(record)
                 if on_epoch is not None:
                     on_epoch(record)
+            (place / HEARD).write_text(str(len(known)))
             if ended:
                 break
     if agent.returncode or not (place / RESULT).exists():

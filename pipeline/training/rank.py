@@ -9,9 +9,13 @@ import sys
 import threading
 import time
 import traceback
+from datetime import timedelta
 from pathlib import Path
 
-RESULT, EPOCHS = "result.json", "epochs.jsonl"
+RESULT, EPOCHS, HEARD = "result.json", "epochs.jsonl", "heard"
+POLL_S = 0.02
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for each other: a dead one is noticed by torchrun, not by time."""
 
 
 def main(place: Path) -> None:
@@ -40,7 +44,8 @@ def _train(place: Path, rank: int) -> None:
     if job.device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if job.device == "cuda" else "gloo")
+    backend = "nccl" if job.device == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, timeout=PATIENCE)
     result = fit(
         model, train, validation, job.params,
         seed=job.seed, device=device, folder=job.folder, resume=job.resume, world=Ranks(),
@@ -54,8 +59,15 @@ def _train(place: Path, rank: int) -> None:
 
 
 def _tell(place: Path, record) -> None:
+    """Report an epoch and wait until the launcher has dealt with it: as a call would."""
     with (place / EPOCHS).open("a") as file:
         file.write(json.dumps(record.to_json()) + "\n")
+    while _heard(place) < record.epoch:
+        time.sleep(POLL_S)
+
+
+def _heard(place: Path) -> int:
+    return int((place / HEARD).read_text() or 0) if (place / HEARD).exists() else 0
 
 
 def _write_error(place: Path, rank: int, error: BaseException) -> None:

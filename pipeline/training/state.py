@@ -82,8 +82,7 @@ class FitState:
         if number == 1:  # whatever lies here is of a training that was given up
             (folder / PREVIOUS).unlink(missing_ok=True)
         elif (folder / STATE).exists():
-            kept |= set(_files_of(folder / STATE))
-            (folder / STATE).replace(folder / PREVIOUS)
+            kept |= set(_keep_previous(folder))
         write_json(folder / STATE, written)
         for path in folder.glob("*.safetensors"):
             if path.name not in kept:
@@ -159,12 +158,14 @@ def _load(folder: Path, name: str, digest: str) -> dict[str, Tensor]:
     return load_file(folder / name)
 
 
-def _files_of(path: Path) -> list[str]:
-    """Files that a state names; none if it cannot be read."""
+def _keep_previous(folder: Path) -> list[str]:
+    """Copy the state that is about to be replaced; the files it names, none if it is damaged."""
     try:
-        return list(json.loads(path.read_text())["files"])
+        read = json.loads((folder / STATE).read_text())
     except (UnicodeDecodeError, json.JSONDecodeError):
-        return []
+        read = json.loads((folder / PREVIOUS).read_text())
+    write_json(folder / PREVIOUS, read)
+    return list(read["files"])
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
