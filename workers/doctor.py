@@ -70,10 +70,11 @@ def _database() -> list[dict[str, Any]]:
 
 def _definitions(connection) -> dict[str, Any]:
     """Whether the tables are those this package defines, and else the first differences."""
+    import schemas
     from schemas import _definitions as definitions
     from schemas._differences import compare
 
-    stored = definitions.stored_definitions(connection, "fieldbase")
+    stored = definitions.stored_definitions(connection, schemas._active)
     differing = compare(stored.lines, definitions.package_lines())
     if differing:
         sentence = definitions.explain(stored, differing)
