@@ -11,15 +11,17 @@ folder=${1:-$(cd "$(dirname "$0")" && pwd)/.secrets}
 mkdir -p "$folder"
 chmod 700 "$folder"
 
-random() { # of so many letters and digits
-  od -An -N $((4 * $1)) -tx1 /dev/urandom | tr -d ' \n' | head -c "$1"
+random() { # so many hexadecimal digits
+  od -An -N $(($1 / 2)) -tx1 /dev/urandom | tr -d ' \n'
 }
 
 keep() { # the content of standard input, unless the file is there
-  if [ ! -s "$folder/$1" ]; then
+  if [[ ! -s $folder/$1 ]]; then
     cat >"$folder/$1.new"
     chmod 444 "$folder/$1.new"
     mv "$folder/$1.new" "$folder/$1"
+  else
+    cat >/dev/null
   fi
 }
 

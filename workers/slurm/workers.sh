@@ -40,7 +40,7 @@ time_left() {
     return
   fi
   local left
-  left=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%L 2>/dev/null || true)
+  left=$(squeue --noheader --jobs="${SLURM_JOB_ID:-}" --format=%L 2>/dev/null || true)
   left=${left//[[:space:]]/}
   if [[ $left =~ ^[0-9:-]+$ ]]; then
     seconds_of "$left"
@@ -68,6 +68,7 @@ on_notice() {
 main() {
   local lane=${1:?which lane: io, cpu or gpu} grace=${FIELDBASE_GRACE:-60} left command status
   shift
+  : "${SLURM_JOB_ID:?this script is for sbatch; elsewhere type: fieldbase worker --lane $lane}"
   command=(fieldbase)
   if [[ -n ${FIELDBASE_SIF:-} ]]; then
     command=(apptainer run)
