@@ -158,7 +158,7 @@ def cells(
     batch: Batch,
 ) -> tuple[Int64[Tensor, "b cell"], Int64[Tensor, "b cell"], Int64[Tensor, "b cell"]]:
     """Bin, unit and region of every entry of the count matrix, flattened, on the CPU."""
-    n, bins, units = batch.spikes.shape
+    n, (bins, units) = len(batch), batch.spikes.shape[1:]
     step = torch.arange(bins)[:, None].expand(bins, units).flatten().expand(n, -1)
     unit = torch.arange(units).expand(bins, units).flatten().expand(n, -1)
     if batch.unit_region is None:

@@ -1,6 +1,6 @@
 """Batches: windows of one or several sessions as torch tensors, in an order set by the seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -14,6 +14,8 @@ from ..recording import WindowSet
 
 POSITION = ("depth_um", "rel_x", "rel_y", "x", "y", "z")
 """Columns of ``Batch.position`` (µm)."""
+SIGNALS = frozenset({"lfp", "features", "spikes", "behavior"})
+"""Fields of ``Batch`` that are read from the recordings."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Batch:
         Counts per bin, and the bin width (s).
     unit_region
         Index into ``DataContext.unit_regions``; -1 unknown.
+    first
+        Where several processes share a batch: the row that the signals (``lfp``, ``spikes``,
+        ``features``, ``behavior``) begin with; those of other rows were not read. All else is of
+        all rows.
     """
 
     session: list[str]
@@ -51,26 +57,28 @@ class Batch:
     channel_valid: Bool[Tensor, "batch channel"]
     region: Int64[Tensor, "batch channel"]
     position: Float32[Tensor, "batch channel 6"]
-    lfp: Float32[Tensor, "batch time channel"] | None = None
+    lfp: Float32[Tensor, "read time channel"] | None = None
     rate: float = float("nan")
-    features: Float32[Tensor, "batch channel feature"] | None = None
-    spikes: Float32[Tensor, "batch bin unit"] | None = None
+    features: Float32[Tensor, "read channel feature"] | None = None
+    spikes: Float32[Tensor, "read bin unit"] | None = None
     bin_s: float = float("nan")
     unit_valid: Bool[Tensor, "batch unit"] | None = None
     unit_region: Int64[Tensor, "batch unit"] | None = None
-    behavior: Float32[Tensor, "batch bin variable"] | None = None
+    behavior: Float32[Tensor, "read bin variable"] | None = None
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.session)
 
     def __getitem__(self, rows: slice) -> "Batch":
-        """Some of the rows."""
+        """Some of the rows, all of them read."""
+        read = slice(rows.start - self.first, rows.stop - self.first) if self.first else rows
         part = {
-            f.name: value[rows]
+            f.name: value[read if f.name in SIGNALS else rows]
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor | list)
         }
-        return replace(self, **part)
+        return replace(self, **part, first=0)
 
     def to(self, device: str | torch.device) -> "Batch":
         """The same batch with its tensors on a device."""
@@ -165,6 +173,7 @@ def iterate_batches(
     batch_size: int,
     needs: frozenset[str] | set[str],
     rng: np.random.Generator | None = None,
+    part: Callable[[int], slice] | None = None,
 ) -> Iterator[Batch]:
     """Batches over the rows: shuffled with a generator, in the given order without one.
 
@@ -176,6 +185,8 @@ def iterate_batches(
     needs
         Fields of ``Batch`` to fill (``lfp``, ``spikes``, ``behavior``, ``features``); the
         others stay None, so nothing is read for them.
+    part
+        Which rows of a batch of n to read signals of; None reads all.
 
     Raises
     ------
@@ -186,7 +197,8 @@ def iterate_batches(
         _check_has(windowset, needs)
     tables = [_Tables.of(w, context) for w in windowsets]
     for index in batch_indices(windowsets, rows, batch_size, needs, rng):
-        yield _collate(windowsets, tables, rows[index], needs)
+        read = slice(0, len(index)) if part is None else part(len(index))
+        yield _collate(windowsets, tables, rows[index], needs, read)
 
 
 def batch_indices(
@@ -250,6 +262,7 @@ def _collate(
     tables: Sequence[_Tables],
     rows: Rows,
     needs: frozenset[str] | set[str],
+    read: slice,
 ) -> Batch:
     first = windowsets[rows.windowset[0]]
     table = tables[rows.windowset[0]]
@@ -258,7 +271,8 @@ def _collate(
     else:
         channel = rows.channel[:, None]
     pick = [(tables[s], c) for s, c in zip(rows.windowset, channel, strict=True)]
-    spikes = _stack(windowsets, rows, "spikes") if "spikes" in needs else None
+    own, own_channel = rows[np.arange(read.start, read.stop)], channel[read]
+    spikes = _stack(windowsets, own, "spikes") if "spikes" in needs else None
     unit_region = None
     if spikes is not None and table.unit_region is not None:
         unit_region = torch.from_numpy(np.tile(table.unit_region, (len(rows), 1)))
@@ -272,14 +286,15 @@ def _collate(
         ),
         region=torch.from_numpy(np.stack([t.region[c] for t, c in pick])),
         position=torch.from_numpy(np.stack([t.position[c] for t, c in pick])),
-        lfp=_lfp(windowsets, rows, channel) if "lfp" in needs else None,
+        lfp=_lfp(windowsets, own, own_channel) if "lfp" in needs else None,
         rate=float(first.rate),
-        features=_features(windowsets, rows, channel) if "features" in needs else None,
+        features=_features(windowsets, own, own_channel) if "features" in needs else None,
         spikes=spikes,
         bin_s=float(first.bin_s),
         unit_valid=None if spikes is None else torch.ones(len(rows), spikes.shape[2], dtype=bool),
         unit_region=unit_region,
-        behavior=_stack(windowsets, rows, "behavior") if "behavior" in needs else None,
+        behavior=_stack(windowsets, own, "behavior") if "behavior" in needs else None,
+        first=read.start,
     )
 
 

@@ -46,5 +46,6 @@ class EpochRecord(Params):
     seconds_left: float = Field(description="estimate for the remaining epochs (s)")
     best: bool = Field(description="the best epoch so far")
     rows_at_once: int | None = Field(
-        None, description="rows computed together: of a whole batch, or fewer if memory ran out"
+        None, description="rows computed together since memory ran out; None: whole batches"
     )
+    note: str = Field("", description="how this run differs from whole batches on one device")

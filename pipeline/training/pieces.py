@@ -18,9 +18,15 @@ def cut(rows: slice, at_once: int) -> list[slice]:
     ]
 
 
-def drawn_together(rows: slice, of: int) -> AbstractContextManager:
-    """Dropout inside is that of these rows when the whole batch of ``of`` rows is computed."""
-    return nullcontext() if rows.stop - rows.start == of else _DrawnTogether(rows, of)
+REDRAWN = "attention dropout of a batch in pieces is drawn anew on a GPU"
+
+
+def drawn_together(rows: slice, of: int, notes: set[str]) -> AbstractContextManager:
+    """Dropout inside is that of these rows when the whole batch of ``of`` rows is computed.
+
+    Where it cannot be, that is added to the notes.
+    """
+    return nullcontext() if rows.stop - rows.start == of else _DrawnTogether(rows, of, notes)
 
 
 class _DrawnTogether(TorchFunctionMode):
@@ -31,9 +37,9 @@ class _DrawnTogether(TorchFunctionMode):
     differ from those of the whole batch.
     """
 
-    def __init__(self, rows: slice, of: int) -> None:
+    def __init__(self, rows: slice, of: int, notes: set[str]) -> None:
         super().__init__()
-        self.rows, self.of = rows, of
+        self.rows, self.of, self.notes = rows, of, notes
 
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -72,6 +78,8 @@ class _DrawnTogether(TorchFunctionMode):
         is_causal: bool = False,
         scale: float | None = None,
     ) -> Tensor:
+        if query.is_cuda:
+            self.notes.add(REDRAWN)
         if is_causal:
             raise NotImplementedError("causal attention with dropout in pieces of a batch")
         scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)

@@ -124,6 +124,7 @@ class Run:
             seconds_left=each * (self.params.epochs - number),
             best=state.improves(found, self.params),
             rows_at_once=self.rows_at_once,
+            note="; ".join(sorted(self.shared.notes)),
         )
 
     @property
@@ -132,9 +133,10 @@ class Run:
         return math.ceil(self.params.batch_size / self.world.size)
 
     @property
-    def rows_at_once(self) -> int:
-        """Rows that are computed together at present."""
-        return min(self.portions.rows or self.largest, self.largest)
+    def rows_at_once(self) -> int | None:
+        """Rows that are computed together where memory does not hold all; else None."""
+        rows = self.portions.rows
+        return rows if rows is not None and rows < self.largest else None
 
     def batches(
         self,
@@ -144,7 +146,7 @@ class Run:
         *,
         size: int | None = None,
     ) -> Iterator[Batch]:
-        """Batches on the CPU, of ``batch_size`` rows or of another size."""
+        """Batches on the CPU, this process' rows read; all rows where a size is given."""
         return iterate_batches(
             windowsets,
             rows,
@@ -152,6 +154,7 @@ class Run:
             batch_size=size or self.params.batch_size,
             needs=self.family.needs,
             rng=rng,
+            part=None if size else lambda n: self.world.part(n)[0],
         )
 
     def _steps(self, number: int) -> dict[str, float]:

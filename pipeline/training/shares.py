@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ class Shared:
     ----------
     forward
         ``Shares`` of the model, wrapped by the world.
+    notes
+        Where a batch computed in pieces differed from the whole by more than rounding.
     """
 
     model: FoundationModel
@@ -42,6 +44,7 @@ class Shared:
     world: Alone
     device: str
     precision: str
+    notes: set[str] = field(default_factory=set)
 
     def losses(self, batch: Batch, draws: Draws, at_once: int) -> dict[str, Tensor]:
         """This process' share of the batch's loss and parts, without gradients."""
@@ -86,7 +89,8 @@ class Shared:
         self, batch: Batch, draws: Draws, piece: slice, pool: Pool | None
     ) -> dict[str, Tensor]:
         whole = piece.stop - piece.start == len(batch)
-        with drawn_together(piece, len(batch)), autocast(self.device, self.precision):
+        together = drawn_together(piece, len(batch), self.notes)
+        with together, autocast(self.device, self.precision):
             if whole:
                 return self.forward(batch.to(self.device), draws, pool)
             return self.forward(batch[piece].to(self.device), draws[piece], pool)

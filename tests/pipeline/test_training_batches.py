@@ -18,11 +18,15 @@ CONTEXT = context_of(SETS)
 NEEDS = {"lfp", "features", "spikes"}
 
 
-def all_batches(sets=SETS, *, grain="channel", seed=0, needs=NEEDS, batch_size=7, **options):
+def all_batches(
+    sets=SETS, *, grain="channel", seed=0, needs=NEEDS, batch_size=7, part=None, **options
+):
     rows = rows_of(sets, grain=grain, classes=CONTEXT.classes, **options)
     rng = None if seed is None else np.random.default_rng(seed)
     return list(
-        iterate_batches(sets, rows, context=CONTEXT, batch_size=batch_size, needs=needs, rng=rng)
+        iterate_batches(
+            sets, rows, context=CONTEXT, batch_size=batch_size, needs=needs, rng=rng, part=part
+        )
     )
 
 
@@ -45,6 +49,24 @@ def test_every_valid_pair_comes_once_with_its_own_signal_label_and_place(seed):
     wanted = [(s, w, c) for s, x in enumerate(SETS) for w, c in np.argwhere(x.valid)]
     assert sorted(seen) == wanted
     assert (seen == wanted) == (seed is None)
+
+
+@pytest.mark.parametrize("grain", ["channel", "window"])
+def test_of_a_shared_batch_only_the_own_rows_are_read(grain):
+    same = SETS[:2]
+    for whole, shared in zip(
+        all_batches(same, grain=grain),
+        all_batches(same, grain=grain, part=lambda n: slice(n // 3, n)),
+        strict=True,
+    ):
+        first, n = len(whole) // 3, len(whole)
+        assert (len(shared), shared.first, len(shared.lfp)) == (n, first, n - first)
+        assert torch.equal(shared.region, whole.region)
+        for rows in (slice(first, n), slice(n - 1, n)):
+            one, other = whole[rows], shared[rows]
+            for name in ("lfp", "spikes", "features", "region", "window", "unit_valid"):
+                assert torch.equal(getattr(one, name), getattr(other, name))
+            assert other.first == 0
 
 
 def test_the_seed_sets_the_order():
