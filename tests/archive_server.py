@@ -122,7 +122,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _api(self, path, query):
         token = self.headers.get("Authorization")
-        if self.server.token and token != f"token {self.server.token}" and path != "/info/":
+        closed = self.server.token and path not in ("/info/", "/server-info")
+        if closed and token != f"token {self.server.token}":
             return self._reply({"detail": "no"}, 401)
         for pattern, answer in ROUTES:
             found = re.fullmatch(pattern, path)

@@ -56,6 +56,12 @@ def _client() -> Iterator[Any]:
         with DandiAPIClient(**given, token=os.environ.get("DANDI_API_KEY")) as client:
             yield client
     except (RequestException, RuntimeError) as error:
+        code = getattr(getattr(error, "response", None), "status_code", None)
+        if code in (401, 403):
+            raise SourceError(
+                f"the archive at {api} does not show that to us ({code}); set DANDI_API_KEY to a "
+                "key that may see it"
+            ) from error
         text = " ".join(str(error).split())[:200]
         raise SourceError(
             f"the archive at {api} does not answer ({type(error).__name__}: {text}); try again "

@@ -20,7 +20,7 @@ from .found import SourceError
 
 AT_ONCE = 4
 MARGIN = 1 << 28  # left free on the disk (bytes)
-BLOCK = 1 << 20
+BLOCK = 1 << 16  # what a broken connection costs at most
 
 
 def keep_copies(
