@@ -17,6 +17,7 @@ from typing import Any
 
 import datajoint.gc
 import datajoint.hash_registry
+from datajoint.errors import MissingExternalFile
 from datajoint.storage import StorageBackend
 
 S3_LINE = "pip install 'fieldbase[s3]'"
@@ -31,6 +32,10 @@ PARTIAL = ".partial"
 
 class StoreFull(OSError):
     """A store or a disk without room; nothing of what was being written counts."""
+
+
+class ObjectGone(MissingExternalFile, FileNotFoundError):
+    """What was to be read from a store is not there."""
 
 
 def is_store_full(error: BaseException | None) -> bool:
@@ -77,6 +82,13 @@ class Store(StorageBackend):
             else:
                 self._upload_folder(Path(local_path), self._full_path(remote_path))
         return {"total_size": total}
+
+    def get_buffer(self, remote_path) -> bytes:
+        """Read an object; its absence is a FileNotFoundError, as of any file."""
+        try:
+            return super().get_buffer(remote_path)
+        except MissingExternalFile as error:
+            raise ObjectGone(f"nothing is stored under {self.get_url(remote_path)}") from error
 
     def _upload_folder(self, source: Path, target: str) -> None:
         for path in sorted(source.rglob("*")):

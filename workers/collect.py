@@ -22,6 +22,7 @@ from schemas._home import home_folder
 from schemas._lease import held
 from schemas._reap import live_leases
 from schemas._stores import PARTIAL, Store, store_named
+from schemas._unfinished import ROOM
 
 GRACE_S = 86_400.0
 MANIFEST = ".manifest.json"
@@ -79,7 +80,7 @@ def find_garbage(grace_s: float = GRACE_S) -> Garbage:
         orphans = [one for one in objects if not _is_named(one.path, mine)]
         found.named[name] = len(objects) - len(orphans)
         _sort_by_age(orphans, found, grace_s)
-    _sort_by_age(list(_at_home(references)), found, grace_s)
+    _sort_by_age([*_unfinished(), *_cut_short()], found, grace_s)
     return found
 
 
@@ -199,23 +200,40 @@ def _sort_by_age(orphans: list[Orphan], found: Garbage, grace_s: float) -> None:
             found.young_bytes += orphan.n_bytes
 
 
-def _at_home(references: set[tuple[str, str]]) -> Iterator[Orphan]:
-    """Working folders of trainings that are done, and copies cut short, on this machine."""
-    home, now = home_folder(), time.time()
-    asked = set(training.TrainingTask().to_arrays("training"))
+def _unfinished() -> Iterator[Orphan]:
+    """States of trainings that need none any more, in the store and on this machine."""
     done = set(training.Training().to_arrays("training"))
-    for folder in (home / "training").glob("*"):
-        name = folder.name[:64]
-        if name in done:
-            why = "working folder of a finished training"
-        elif name not in asked and named_server() is None:
-            why = "working folder of a training nobody asks for"
-        else:
-            continue
-        yield Orphan(None, str(folder), size_of(folder), now - _touched(folder), why)
+    asked = set(training.TrainingTask().to_arrays("training"))
+    store = store_named("checkpoints")
+    base = store._full_path(ROOM)
+    sizes: dict[str, list[dict[str, Any]]] = {}
+    for path, info in store.fs.find(base, detail=True).items():
+        sizes.setdefault(path[len(base) :].strip("/").split("/")[0], []).append(info)
+    for name, found in sizes.items():
+        if why := _why_unneeded(name, done, asked, store.protocol == "file"):
+            size, age = sum(info["size"] for info in found), min(map(_age_s, found))
+            yield Orphan("checkpoints", f"{ROOM}/{name}", size, age, why)
+    for folder in (home_folder() / ROOM).glob("*"):
+        if why := _why_unneeded(folder.name, done, asked, True):
+            yield Orphan(None, str(folder), size_of(folder), time.time() - _touched(folder), why)
+
+
+def _why_unneeded(name: str, done: set[str], asked: set[str], ours: bool) -> str | None:
+    """Why the state of a training is not needed; None if it is, or may be another database's."""
+    if name in done:
+        return "state of a training that is done"
+    if name not in asked and ours and named_server() is None:
+        return "state of a training nobody asks for"
+    return None
+
+
+def _cut_short() -> Iterator[Orphan]:
+    """Copies on this machine that nobody finished."""
+    home = home_folder()
     for path in (home / "cache").rglob(f"*{PARTIAL}*"):
         if not any(PARTIAL in part for part in path.relative_to(home).parts[:-1]):
-            yield Orphan(None, str(path), size_of(path), now - _touched(path), "copy cut short")
+            age = time.time() - _touched(path)
+            yield Orphan(None, str(path), size_of(path), age, "copy cut short")
 
 
 def _touched(path: Path) -> float:
@@ -234,7 +252,10 @@ def _remove_object(store: Store, path: str) -> None:
     """Remove one object; on a disk also the folders it leaves empty, below the schema's."""
     full = store._full_path(path)
     try:
-        store.fs.rm_file(full)
+        if store.fs.isdir(full):
+            store.fs.rm(full, recursive=True)
+        else:
+            store.fs.rm_file(full)
     except FileNotFoundError:
         return
     if store.protocol != "file":

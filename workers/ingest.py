@@ -99,7 +99,7 @@ def ingest(
         counts of what it holds, and ``messages``, its warnings or its error.
     """
     asked = [{"nwb_file": key} for key in keys]
-    (recording.Ingestion & asked & {"ingestion_status": "error"}).delete(prompt=False)
+    (recording.Ingestion & asked & {"ingestion_status": "error"}).delete_quick()
     unread = {}
     for key in asked:
         on_file((session.NwbFile & key).fetch1("path"))

@@ -91,7 +91,7 @@ def retry(table: str | None = None, like: str | None = None) -> int:
     for row in errors(table, like):
         kind = tables[row["table"]]
         if kind is recording.Ingestion and (kind & row["key"]):
-            (kind & row["key"]).delete(prompt=False)
+            (kind & row["key"]).delete_quick()  # nothing hangs on it; a worker may do no more
             kind.jobs.refresh(row["key"])
             done += 1
         else:

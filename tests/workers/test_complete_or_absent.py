@@ -177,17 +177,22 @@ def test_a_row_committed_while_the_store_is_listed_keeps_its_object(mice, monkey
     assert len(windows.Windows & key) == 1
 
 
-def test_a_working_folder_of_a_finished_training_is_garbage_that_of_another_is_not(mice, home):
+def test_the_state_of_a_finished_training_is_garbage_that_of_a_waiting_one_is_not(mice, home):
     from schemas import training
-    from workers.collect import find_garbage
+    from workers.collect import find_garbage, remove_garbage
 
-    done = home / "training" / training.Training().keys(limit=1)[0]["training"]
-    waiting = home / "training" / training_asked(77)["training"]
+    done, waiting = training.Training().keys(limit=1)[0], training_asked(77)
+    unfinished = home / "stores" / "checkpoints" / "unfinished"
+    done, waiting = (unfinished / key["training"] for key in (done, waiting))
     partial = home / "cache" / "objects" / "arrays" / "x.npy.00aa.partial"
-    for path in (done / "state", waiting / "state", partial):
+    for path in (done / "1" / "state", waiting / "1" / "state", partial):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    here = {orphan.path: orphan.n_bytes for orphan in find_garbage(0).orphans if not orphan.store}
-    assert here[str(done)] == 4
-    assert here[str(partial)] == 4
-    assert str(waiting) not in here
+    found = {orphan.path: orphan.n_bytes for orphan in find_garbage(0).orphans}
+    assert found[f"unfinished/{done.name}"] == 4
+    assert found[str(partial)] == 4
+    assert f"unfinished/{waiting.name}" not in found
+    remove_garbage(find_garbage(0))
+    assert (waiting / "1" / "state").exists()
+    assert not done.exists()
+    assert not partial.exists()

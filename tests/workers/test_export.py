@@ -65,11 +65,12 @@ def test_each_table_has_the_rows_of_the_database(exported):
 
 def test_what_another_study_asked_for_is_left_out(mice, tmp_path):
     from pipeline.preprocessing import WindowParams
-    from schemas import recording, windows
+    from schemas import dataset, recording, windows
     from workers.export import export_study
     from workers.study.plan import ask_windows
 
-    one = windows.WindowsTask().to_dicts(limit=1)[0]
+    mine = dataset.StudyMember & {"study": "locate_small", "member_table": "windows_task"}
+    one = (windows.WindowsTask & {"windows": mine.to_dicts()[0]["member"]}).fetch1()
     series = (recording.LfpSeries * windows.WindowsLfp & one).to_dicts()[0]
     params = {"lfp_params": one["lfp_params"]}
     params |= windows.WindowParamSet.register(None, WindowParams(length_s=1.9))

@@ -22,6 +22,16 @@ other = f"{name(prefix + '_dataset')}.{name('forbidden')}"
 row = dataset.Study().to_dicts(limit=1)[0]
 study = row | {"study": "of " + connection.get_user()[:8]}
 one = windows.Windows().keys(limit=1)[0]
+file = recording.session.NwbFile().to_dicts(limit=1)[0] | {"nwb_file": connection.get_user()[:20]}
+failed = recording.Ingestion().to_dicts(limit=1)[0] | {
+    "nwb_file": file["nwb_file"], "ingestion_status": "error"
+}
+def read_again():
+    recording.session.NwbFile.insert1(file)
+    recording.Ingestion.insert1(failed, allow_direct_insert=True)
+    (recording.Ingestion & {"nwb_file": file["nwb_file"]}).delete_quick()
+    assert not recording.Ingestion & {"nwb_file": file["nwb_file"]}
+
 TRIES = {
     "read": lambda: (len(recording.Channel()), (windows.Windows & one).fetch1("lfp").load()),
     "queue": lambda: len(windows.Windows.jobs.pending),
@@ -29,6 +39,7 @@ TRIES = {
     "update": lambda: windows.Windows.update1({**one, "n_kept": 1}),
     "delete": lambda: (windows.Windows & one).delete_quick(),
     "delete study": lambda: (dataset.Study & {"study": study["study"]}).delete_quick(),
+    "read again": read_again,
     "create": lambda: connection.query(f"CREATE TABLE {other} (a int)"),
     "drop": lambda: connection.query(f"DROP TABLE {windows.Windows.Site.full_table_name}"),
     "alter": lambda: connection.query(f"ALTER TABLE {training.Training.full_table_name} ADD b int"),
@@ -117,22 +128,23 @@ def test_an_analyst_reads_everything_and_changes_nothing(as_user, database):
     told = as_user("analyst", asked)
     assert {what for what, came in told.items() if came == "done"} == {"read", "queue"}, told
     assert {what for what, came in told.items() if came == "refused"} == REFUSED | {
-        "insert", "populate",
+        "insert", "populate", "read again",
     }, told  # fmt: skip
     assert not windows.Windows & asked
 
 
 def test_a_worker_populates_and_can_neither_delete_results_nor_drop_tables(as_user, database):
-    from schemas import dataset, windows
+    from schemas import dataset, session, windows
 
     asked = windows_asked(database, 1.3)
     told = as_user("worker", asked)
     assert {what for what, came in told.items() if came == "refused"} == REFUSED, told
     assert {what for what, came in told.items() if came == "done"} == {
-        "read", "queue", "insert", "populate",
+        "read", "queue", "insert", "populate", "read again",
     }, told  # fmt: skip
     assert len(windows.Windows & asked) == 1
     (dataset.Study & "study like 'of %'").delete_quick()
+    (session.NwbFile & "nwb_file like 'fbt_worker%'").delete_quick()
 
 
 def test_a_name_that_is_no_user_is_refused(mice):
