@@ -73,6 +73,11 @@ class Store(StorageBackend):
             else:
                 super().put_buffer(buffer, remote_path)
 
+    def put_file(self, local_path, remote_path, metadata=None) -> None:
+        """Write a file under a name that is there only once all of it is."""
+        with self._room_for(Path(local_path).stat().st_size):
+            super().put_file(local_path, remote_path, metadata)
+
     def put_folder(self, local_path, remote_path) -> dict[str, Any]:
         """Write a folder; on a disk its name is there only once all of it is."""
         total = sum(path.stat().st_size for path in Path(local_path).rglob("*") if path.is_file())
@@ -132,6 +137,27 @@ def store_named(name: str | None = None, config=None) -> Store:
     if config is None:
         from datajoint.settings import config
     return Store(config.get_store_spec(name))
+
+
+def reach_store(name: str) -> tuple[str, str]:
+    """Where a store lies, and in a few words why it cannot be used, or nothing."""
+    from datajoint.settings import config
+
+    where = "not known"
+    try:
+        where = config.get_store_spec(name).get("location") or where
+        store = store_named(name)
+        where = store.get_url("").rstrip("/")
+        if store.protocol == "file":
+            writable = os.access(store._full_path(""), os.W_OK | os.X_OK)
+            return where, "" if writable else "this user may not write there"
+        store.fs.invalidate_cache()
+        store.fs.ls(store.spec.get("bucket") or store._full_path(""))
+    except ModuleNotFoundError as error:
+        return where, str(error)
+    except Exception as error:
+        return where, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return where, ""
 
 
 def _write_file(target: Path, buffer: bytes) -> None:

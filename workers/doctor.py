@@ -65,7 +65,8 @@ def _database() -> list[dict[str, Any]]:
         schemas.activate(create=False)
     except LookupError:
         return [*rows, _row("tables", "none yet", "fieldbase init", needed=False)]
-    return [*rows, _row("tables", "ready", "", needed=True), _definitions(connection)]
+    tables = _row("tables", "ready", "", needed=True)
+    return [*rows, tables, _definitions(connection), *map(_store, ("arrays", "checkpoints"))]
 
 
 def _definitions(connection) -> dict[str, Any]:
@@ -81,6 +82,15 @@ def _definitions(connection) -> dict[str, Any]:
         return _row("definitions", f"{len(differing)} differ", sentence, needed=True)
     mark = definitions.digest_of(stored.lines)[:12]
     return _row("definitions", f"{mark}, as in this version", "", needed=True)
+
+
+def _store(name: str) -> dict[str, Any]:
+    """Where a store lies, and whether it can be reached; never with what key."""
+    from schemas._stores import reach_store
+
+    where, problem = reach_store(name)
+    mend = problem and f"{problem}; see DJ_STORES, or `stores` in datajoint.json"
+    return _row(f"store {name}", where, mend, needed=True)
 
 
 def _row(what: str, found: str, mend: str, *, needed: bool) -> dict[str, Any]:

@@ -125,3 +125,85 @@ def test_a_study_with_both_stores_on_s3_scores_as_on_disk(database, home, bucket
         assert f"arrays/{stored}" in keys
     assert not (home / f"stores/arrays/_schema/fbt_{os.getpid()}s3_windows").exists()
     assert not list(temporary.glob("datajoint*")), "DataJoint's own copies are kept for ever"
+
+
+KILLED = """
+import os, signal, sys
+import schemas
+from pipeline.preprocessing import WindowParams
+from schemas import recording, windows
+from workers.study.plan import ask_windows
+
+schemas.activate(prefix=sys.argv[1], create=False)
+one = windows.WindowsTask().to_dicts(limit=1)[0]
+series = (recording.LfpSeries * windows.WindowsLfp & one).to_dicts()[0]
+params = {"lfp_params": one["lfp_params"]}
+params |= windows.WindowParamSet.register(None, WindowParams(length_s=1.25))
+name = ask_windows(params, {"session": one["session"], "lfp": series})
+if sys.argv[2] == "kill":
+    kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    windows.Windows.connection.commit_transaction = kill
+    windows.Windows.populate({"windows": name})
+"""
+COLLECTED = """
+import json, sys
+import schemas
+from schemas import windows
+from workers.collect import find_garbage, remove_garbage
+from workers.verify import verify
+
+schemas.activate(prefix=sys.argv[1], create=False)
+missing = (windows.WindowsTask.proj() - windows.Windows.proj()).keys()
+told = {"missing": len(missing), "damage": len(verify().damage)}
+told["orphans"] = [[o.path, o.n_bytes] for o in find_garbage(0).orphans if o.store]
+told["young"] = find_garbage(3600).young
+windows.Windows.populate(missing)
+told["removed"] = [o.path for o in remove_garbage(find_garbage(0)) if o.store]
+verdict = verify()
+told["after"] = [len(verdict.damage), len(verdict.untold), sum(verdict.checked.values())]
+print(json.dumps(told))
+"""
+
+
+def test_a_kill_before_the_commit_leaves_orphans_on_s3_that_gc_removes(
+    database, home, bucket, tmp_path
+):
+    endpoint, client = bucket
+    stores, prefix = {"DJ_STORES": on_s3(endpoint)}, f"fbt_{os.getpid()}kill"
+    made = run(RUN, prefix, tmp_path, json.dumps(STUDY), home=home, **stores)
+    assert made.returncode == 0, made.stderr
+    assert run(KILLED, prefix, "kill", home=home, **stores).returncode == -9
+    done = run(COLLECTED, prefix, home=home, **stores)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["missing"], told["damage"]) == (1, 0)
+    assert len(told["orphans"]) == told["young"] >= 3
+    assert min(size for _, size in told["orphans"]) > 0
+    assert sorted(told["removed"]) == sorted(path for path, _ in told["orphans"])
+    assert told["after"][:2] == [0, 0]
+    assert told["after"][2] > 20
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="lab")
+    keys = [one["Key"] for page in pages for one in page["Contents"]]
+    assert not {f"arrays/{path}" for path in told["removed"]} & set(keys)
+
+
+REACHED = """
+import json, sys
+import schemas
+from schemas._stores import reach_store
+schemas.connect()
+print(json.dumps([reach_store(name) for name in ("arrays", "checkpoints")]))
+"""
+
+
+def test_doctor_tells_a_bucket_that_is_not_there_and_never_the_key(database, home, bucket):
+    endpoint, _ = bucket
+    stores = json.loads(on_s3(endpoint))
+    stores["checkpoints"]["bucket"] = "elsewhere"
+    done = run(REACHED, home=home, DJ_STORES=json.dumps(stores))
+    assert done.returncode == 0, done.stderr
+    (where, well), (elsewhere, problem) = json.loads(done.stdout.splitlines()[-1])
+    assert (where, well) == ("s3://lab/arrays", "")
+    assert elsewhere == "s3://elsewhere/checkpoints"
+    assert "FileNotFoundError" in problem
+    assert "lab-secret" not in done.stdout + done.stderr
