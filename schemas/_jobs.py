@@ -169,7 +169,7 @@ class LeasedJobs(Job):
         return self._set("pending", failed) + self._set("pending", waiting & AndList(restrictions))
 
     def _record(self, key: dict[str, Any], failure: Failure, lease: _lease.Lease) -> None:
-        attempt = len(self.tries(key)) + 1
+        attempt = max(self.tries(key).to_arrays("attempt"), default=0) + 1
         wait = delay_s(attempt) if failure.kind == "transient" else None
         now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         if not self._update(key, lease, failure, wait):
@@ -188,8 +188,7 @@ class LeasedJobs(Job):
                 "failed_worker": lease.worker,
                 "failed_at": now,
                 "retry_at": None if wait is None else now + timedelta(seconds=wait),
-            },
-            replace=True,
+            }
         )
 
     def _update(

@@ -1,6 +1,11 @@
 """Three synthetic mice, a study of them, and a fourth that no model has heard; once per run."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 STUDY = {
     "study": {"name": "locate_small", "register": "small"},
@@ -45,3 +50,14 @@ def fresh(tmp_path_factory):
     from pipeline.synthetic import write_lab
 
     return write_lab(tmp_path_factory.mktemp("fresh"), subjects=1, seed=9, **SMALL)[-1]
+
+
+@pytest.fixture
+def crew(tables, roots):
+    """Workers as processes of their own, on files that take a known time to read."""
+    from crew import Crew
+
+    (tables.recording.Ingestion.jobs & "status in ('pending', 'error')").delete_quick()
+    made = Crew(tables, roots[1])
+    yield made
+    made.leave()

@@ -1,76 +1,10 @@
 """Workers as processes: they are killed, frozen, stopped and raced, and nothing is lost."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
-QUICK = {"FIELDBASE_BEAT": "0.3", "FIELDBASE_RETRY": "0.05", "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture
-def crew(tables, roots):
-    """Files to read, and workers that read them."""
-    from workers.ingest import register
-
-    class Crew:
-        prefix = tables._active
-        log = roots[1] / "log"
-        running: list = []
-
-        def files(self, *names):
-            for name in names:
-                (roots[1] / f"{name}.nwb").write_bytes(name.encode())
-            found = register([f"{name}.nwb" for name in names], base=roots[1])
-            self.jobs.refresh([{"nwb_file": key} for key in found])
-            self.keys += [{"nwb_file": key} for key in found]
-            return found
-
-        def start(self, **options):
-            told = [f"{name}={json.dumps(value)}" for name, value in options.items()]
-            command = [sys.executable, str(HERE / "worker_process.py"), self.prefix, str(self.log)]
-            process = subprocess.Popen(
-                command + told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                env=os.environ | QUICK | self.env, cwd=HERE.parents[1],
-            )  # fmt: skip
-            self.running.append(process)
-            return process
-
-        def said(self):
-            return self.log.read_text().splitlines() if self.log.exists() else []
-
-        def states(self):
-            return [row["status"] for row in (self.jobs & self.keys).to_dicts()]
-
-        def wait_for(self, what, seconds=30):
-            began = time.monotonic()
-            while not what():
-                left = [
-                    p.communicate()[1][-800:] for p in self.running if p.poll() not in (None, 0, -9)
-                ]
-                assert not left, left
-                assert time.monotonic() - began < seconds, (self.said(), self.states())
-                time.sleep(0.05)
-            return time.monotonic() - began
-
-    made = Crew()
-    made.jobs, made.keys, made.env, made.running = tables.recording.Ingestion.jobs, [], {}, []
-    made.rows = lambda: len(tables.recording.Ingestion & made.keys)
-    (tables.recording.Ingestion.jobs & "status in ('pending', 'error')").delete_quick()
-    yield made
-    for process in made.running:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    (made.jobs & made.keys).delete_quick()
-    (tables.recording.Ingestion & made.keys).delete(prompt=False)
-    (tables.session.NwbFile & made.keys).delete(prompt=False)
 
 
 def test_a_worker_makes_what_is_pending_and_leaves_when_idle(crew):

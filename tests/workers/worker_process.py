@@ -3,7 +3,8 @@
     python worker_process.py PREFIX LOG [option=value ...]
 
 A file ``3.5_name.nwb`` takes 3.5 s to read. LOG gets a line when a reading begins and one when it
-ended. The options are `Orders`; ``populate=1`` calls ``populate(reserve_jobs=True)`` instead.
+ended, and one for each epoch of a training, which ``epoch_s`` makes last longer. The options are
+`Orders`; ``populate=1`` calls ``populate(reserve_jobs=True)`` instead.
 """
 
 import json
@@ -22,13 +23,18 @@ def main() -> None:
     options = {name: json.loads(value) for name, _, value in (g.partition("=") for g in given)}
     schemas.activate(prefix, create=False)
     _ingest.read_summary_isolated = lambda source, **_: read(Path(source), Path(log))
+    slow_down_epochs(options.pop("epoch_s", None), Path(log))
     if options.pop("populate", False):
         recording.Ingestion.populate(reserve_jobs=True, refresh=False, suppress_errors=True)
         return
     from workers.loop import Orders, run_worker
 
     orders = Orders(lanes=tuple(options.pop("lanes", ["io"])), **{"poll_s": 0.2} | options)
-    done = run_worker(orders, say=lambda text: print(text, file=sys.stderr))
+    done = run_worker(
+        orders,
+        say=lambda text: print(text, file=sys.stderr),
+        on_job=lambda ended: print(ended, file=sys.stderr) if ended.failure else None,
+    )
     print(json.dumps({"made": done.made, "failed": done.failed, "put_off": done.put_off,
                       "left": done.left}))  # fmt: skip
 
@@ -44,6 +50,23 @@ def read(source: Path, log: Path):
     with log.open("a") as file:
         file.write(f"end {source.name}\n")
     return FileSummary.model_validate(EMPTY | {"session_id": source.stem})
+
+
+def slow_down_epochs(seconds: float | None, log: Path) -> None:
+    if seconds is None:
+        return
+    from pipeline.training.run import Run
+
+    whole = Run.epoch
+
+    def epoch(self, state):
+        with log.open("a") as file:
+            file.write(f"epoch {len(state.epochs) + 1}\n")
+        record = whole(self, state)
+        time.sleep(seconds)
+        return record
+
+    Run.epoch = epoch
 
 
 if __name__ == "__main__":
