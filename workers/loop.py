@@ -1,5 +1,6 @@
 """A worker: it drains lanes until it is told to stop, and loses nothing on the way."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from .stop import StopSign
 
 AT_ONCE = 10  # jobs that one populate() may take; a GPU's are long, and taken one by one
 ROOM_BYTES = 256 << 20  # below this much free space no job begins
-PAUSE_S = 30.0
+PAUSE_S = float(os.environ.get("FIELDBASE_PAUSE", 30))
 LONGEST_PAUSE_S = 600.0
 
 

@@ -8,7 +8,16 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-QUICK = {"FIELDBASE_BEAT": "0.3", "FIELDBASE_RETRY": "0.05", "OMP_NUM_THREADS": "1"}
+QUICK = {
+    "FIELDBASE_BEAT": "0.3", "FIELDBASE_RETRY": "0.05", "FIELDBASE_PAUSE": "0.5",
+    "OMP_NUM_THREADS": "1",
+}  # fmt: skip
+CUT = {
+    "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE pid <> pg_backend_pid() AND datname = current_database()",
+    "mysql": "SELECT id FROM information_schema.processlist WHERE command IN ('Sleep', 'Query') "
+    "AND id <> CONNECTION_ID()",
+}
 
 
 class Crew:
@@ -50,6 +59,14 @@ class Crew:
 
     def rows(self):
         return len(self.tables.recording.Ingestion & self.keys)
+
+    def cut_connections(self):
+        """Let the server drop every connection but this one."""
+        connection = self.jobs.connection
+        backend = connection.adapter.backend
+        found = connection.query(CUT[backend]).fetchall()
+        for (number,) in found if backend == "mysql" else ():
+            connection.query(f"KILL {number}")
 
     def wait_for(self, what, seconds=30):
         """Wait until something is true; how long that took (s)."""

@@ -111,3 +111,24 @@ def test_populate_with_reserved_jobs_has_a_lease_too(crew):
     notebook.send_signal(signal.SIGKILL)
     crew.start()
     crew.wait_for(lambda: len(crew.said()) == 2, seconds=10)
+
+
+def test_a_worker_whose_connections_the_server_cuts_goes_on(crew):
+    crew.files("3_cut", "0_next")
+    worker = crew.start()
+    crew.wait_for(lambda: "begin 3_cut.nwb" in crew.said())
+    crew.cut_connections()
+    crew.wait_for(lambda: crew.rows() == 2)
+    assert worker.poll() is None
+    assert crew.said().count("begin 3_cut.nwb") == 1
+
+
+def test_a_full_disk_pauses_the_worker_and_fails_no_job(crew):
+    crew.log.with_suffix(".full").touch()
+    crew.files("0_a", "0_b")
+    worker = crew.start()
+    time.sleep(6)
+    assert crew.states() == ["pending"] * 2
+    crew.log.with_suffix(".full").unlink()
+    crew.wait_for(lambda: crew.rows() == 2)
+    assert worker.poll() is None

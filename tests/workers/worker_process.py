@@ -2,9 +2,10 @@
 
     python worker_process.py PREFIX LOG [option=value ...]
 
-A file ``3.5_name.nwb`` takes 3.5 s to read. LOG gets a line when a reading begins and one when it
-ended, and one for each epoch of a training, which ``epoch_s`` makes last longer. The options are
-`Orders`; ``populate=1`` calls ``populate(reserve_jobs=True)`` instead.
+A file ``3.5_name.nwb`` takes 3.5 s to read; while LOG.full is there, the disk is full. LOG gets a
+line when a reading begins and one when it ended, and one for each epoch of a training, which
+``epoch_s`` makes last longer. The options are `Orders`; ``populate=1`` calls
+``populate(reserve_jobs=True)`` instead.
 """
 
 import json
@@ -42,6 +43,8 @@ def main() -> None:
 def read(source: Path, log: Path):
     from pipeline.nwb import FileSummary
 
+    if log.with_suffix(".full").exists():
+        raise OSError(28, "No space left on device")
     with log.open("a") as file:
         file.write(f"begin {source.name}\n")
     until = time.monotonic() + float(source.name.split("_")[0])
