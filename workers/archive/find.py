@@ -33,9 +33,8 @@ def find(
             continue
         for name in find_sources([pattern], base=base):
             if name not in found:
-                found[name] = (
-                    look_at_url(name) if name.startswith(WEB) else look_at_file(Path(name))
-                )
+                web = name.startswith(WEB)
+                found[name] = look_at_url(name) if web else look_at_file(Path(name))
     return list(found.values())
 
 

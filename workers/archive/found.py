@@ -7,8 +7,9 @@ from typing import Any
 from pipeline.nwb import ReadError
 from pipeline.nwb.http import ask_about
 from pipeline.params import digest
+from schemas import session
 from schemas._roots import root_of
-from schemas._sources import content_mark
+from schemas._sources import content_mark, place_of_copy
 
 FEATURES = (".parquet", ".csv", ".npz")
 
@@ -66,8 +67,22 @@ class Found:
 def look_at_file(path: Path) -> Found:
     """A file on this machine; its folder becomes a data root if no root holds it."""
     root, place = root_of(path)
-    size, mark = path.stat().st_size, content_mark(path)
+    size = path.stat().st_size
+    copied = _copied_asset(root, place, path)
+    if copied is not None:
+        names = ("bytes", "etag", "dandiset", "dandi_version", "asset")
+        known = {name: copied[name] for name in names} | {"bytes": size}
+        return Found(str(path), root, copied["path"], "nwb", **known)
+    mark = content_mark(path)
     return Found(str(path), root, place, kind_of(place), size, mark)
+
+
+def _copied_asset(root: str, place: str, path: Path) -> dict[str, Any] | None:
+    """The row of the asset that a file is this machine's copy of, if it is one."""
+    dandiset, _, inside = place.partition("/")
+    kept = f"{dandiset}/{inside.partition('/')[2]}"
+    rows = (session.NwbFile & {"root": root, "path": kept} & "asset is not null").to_dicts()
+    return next((row for row in rows if place_of_copy(row) == path.expanduser().resolve()), None)
 
 
 def look_at_url(url: str) -> Found:

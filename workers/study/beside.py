@@ -56,8 +56,14 @@ def missing_session_file(name: str, told: list[str]) -> list[str]:
     if not apart or any(row["n_units"] or row["n_trials"] for row in read):
         return []
     written = (session.Session & {"session": name}).fetch1("session_id")
+    kinds = {
+        row["layout"]
+        for row in read
+        if (session.NwbFile & {"nwb_file": row["nwb_file"]} & "asset is not null")
+    }
+    how = f" (fieldbase ingest {kinds.pop()}:{written})" if kinds else ""
     text = (
         f"session {written}: only its probe files are ingested, not the session file that says "
-        "which times are invalid; ingest it and run again, and other windows will be cut"
+        f"which times are invalid; ingest it{how} and run again, and other windows will be cut"
     )
     return [] if text in told else [text]

@@ -30,9 +30,8 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
     """Files and bytes to read, jobs per table, and what they cost; inserts nothing.
 
     Jobs are exact for what has been ingested. Of other files on this machine the first few are
-    opened (headers only); the rest, and URLs, count as one recording of one subject each, and a
-    note says so. Of remote files the length is asked for and nothing read, nor are the model's
-    weights.
+    opened (headers only); the rest, and URLs, count as one recording each, and a note says so.
+    Of remote files the length is asked for and nothing read, nor are the model's weights.
     """
     notes: list[str] = []
     standings = stand(spec.data.recordings, base=base, mapping=_mapping(spec), say=notes.append)
@@ -54,6 +53,7 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
         "Windows": _left(spec, "windows", members),
         **{name: _left(spec, key, n) for name, key, n in _asked(spec, folds, members)},
     }
+    notes += _lone_probes([one.found for one in standings])
     known = [one.bytes for one in files if one.bytes is not None]
     notes.insert(0, f"{len(files)} files, {sum(known) / 2**20:,.1f} MiB, {folds} folds")
     if len(known) < len(files):
@@ -105,8 +105,26 @@ def _unread(files: list[Found], spec: StudySpec, notes: list[str]) -> Recorded:
         members += len(found.lfp) if lfp else 1
         signals += [Counted(s.n_channels, s.stop_s - s.start_s) for s in found.lfp if lfp]
     if blind:
-        notes.append(f"{blind} of the files are not read yet: counted as one subject each")
+        notes.append(
+            f"{blind} of the files are not read yet: each counts as one recording, of a subject of "
+            "its own unless its folder in the archive says whose it is"
+        )
     return Recorded(len(names), members, signals)
+
+
+def _lone_probes(files: list[Found]) -> list[str]:
+    """A note if session files are missing, by the names of Allen's files in the archive."""
+    stems = {one.path.partition("_probe-")[0] for one in files if "_probe-" in one.path}
+    paths = {one.path for one in files}
+    there = [{"path": f"{stem}.nwb"} for stem in stems]
+    paths |= set((session.NwbFile & there).to_arrays("path")) if there else set()
+    alone = sorted(stem for stem in stems if f"{stem}.nwb" not in paths)
+    if not alone:
+        return []
+    return [
+        f"{len(alone)} sessions come without their session file, which says what times are invalid "
+        f"({alone[0].rpartition('/')[2]}.nwb{', …' * (len(alone) > 1)}); ingest these, too"
+    ]
 
 
 def _subject(one: Found) -> str:

@@ -254,6 +254,18 @@ def test_a_disk_without_room_is_said_before_a_byte_is_fetched(
     forget(tables, archive)
 
 
+def test_a_copy_named_as_a_file_is_the_asset_it_is_a_copy_of(
+    archive, type_ingest, tables, tmp_path
+):
+    type_ingest(f"dandi:{DANDISET}", "--download")
+    n = len(tables.session.NwbFile())
+    code, rows, _ = type_ingest(next((tmp_path / "home" / "recordings").iterdir()))
+    assert code == 0
+    assert len(rows) == 4
+    assert len(tables.session.NwbFile()) == n
+    forget(tables, archive)
+
+
 def test_a_copy_that_was_written_over_is_refused(
     archive, type_ingest, tables, allen_files, tmp_path
 ):
