@@ -154,11 +154,14 @@ class _Worker:
         self._refresh(name, table, wanted)
         while not self.stop.requested and time.monotonic() >= self.paused_until:
             done = self.record.total
-            table.populate(
-                *wanted, reserve_jobs=True, refresh=False, suppress_errors=True,
-                max_calls=1 if "gpu" in self.orders.lanes else AT_ONCE,
-                make_kwargs=self._options(),
-            )  # fmt: skip
+            try:
+                table.populate(
+                    *wanted, reserve_jobs=True, refresh=False, suppress_errors=True,
+                    max_calls=1 if "gpu" in self.orders.lanes else AT_ONCE,
+                    make_kwargs=self._options(),
+                )  # fmt: skip
+            except SystemExit:  # what populate answers SIGTERM with before its first job
+                self.stop.request("SIGTERM")
             if self.record.total == done:
                 return  # nothing pending, or others were faster
 
