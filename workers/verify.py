@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.nwb import ReadError
-from pipeline.nwb.errors import TransientReadError
+from pipeline.nwb.errors import ContentChanged, TransientReadError
 from schemas import dataset, embedding, prediction, session, training, windows
 from schemas._digests import digest_arrays, digest_content, digest_files
 from schemas._sources import source_of
@@ -137,7 +137,16 @@ def _told(error: Exception) -> str:
 
 
 def _file(row: dict[str, Any]) -> Iterator[str]:
-    source_of(row)
+    if row["root"] is None and row["asset"] is None and row["bytes"] is row["etag"] is None:
+        raise Untold("this URL was registered without size or mark")
+    try:
+        source_of(row)
+    except ContentChanged:
+        place = session.NwbFile & {name: row[name] for name in ("path", "root") if row[name]}
+        later = place & f"revision > {row['revision']}"
+        if not later:
+            raise
+        raise Untold(f"revision {max(later.to_arrays('revision'))} stands in its place") from None
     yield from ()
 
 

@@ -115,6 +115,29 @@ def test_a_file_that_changed_or_went_is_told(embedded):
     assert not verify(table="NwbFile").damage
 
 
+def test_what_cannot_be_told_of_a_file_is_said_and_is_no_damage(embedded):
+    from schemas import session
+    from workers.verify import verify
+
+    row = session.NwbFile().to_dicts(limit=1)[0]
+    added = [
+        row | {"nwb_file": "0" * 64, "root": None, "path": "http://x/y.nwb", "bytes": None,
+               "etag": None},
+        row | {"nwb_file": "1" * 64, "bytes": row["bytes"] + 1},
+        row | {"nwb_file": "2" * 64, "revision": row["revision"] + 1},
+    ]  # fmt: skip
+    session.NwbFile.insert(added)
+    try:
+        verdict = verify(table="NwbFile")
+        assert not verdict.damage
+        told = {finding.key["nwb_file"][:1]: finding.what for finding in verdict.untold}
+        assert set(told) == {"0", "1"}
+        assert "without size or mark" in told["0"]
+        assert f"revision {row['revision'] + 1} stands" in told["1"]
+    finally:
+        (session.NwbFile & [{"nwb_file": one["nwb_file"]} for one in added]).delete_quick()
+
+
 def test_a_training_that_saw_another_split_is_told(embedded):
     from schemas import dataset, training
     from workers.verify import verify
