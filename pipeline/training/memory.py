@@ -1,5 +1,6 @@
 """Computing in smaller pieces where memory runs out."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from .precision import Streams
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-SIGNS = ("out of memory", "can't allocate memory", "alloc_failed")
-"""How allocators say so that raise a plain RuntimeError."""
+SIGNS = ("out of memory", "can't allocate memory", "alloc_failed", "could not create a primitive")
+"""How allocators, cuBLAS and oneDNN say so in a plain RuntimeError."""
 
 
 class Portions:
@@ -94,5 +95,6 @@ def _first_line(error: BaseException) -> str:
 
 
 def _release(device: str) -> None:
+    gc.collect()  # a traceback may hold itself, and with it every tensor of the failed try
     if torch.device(device).type == "cuda":
         torch.cuda.empty_cache()

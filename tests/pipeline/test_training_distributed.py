@@ -67,9 +67,15 @@ def ranks_of(folder):
     return found
 
 
-def test_two_processes_give_the_weights_and_the_curve_of_one(tmp_path):
+def stop(record):
+    raise InterruptedError(f"told to stop after epoch {record.epoch}")
+
+
+def test_two_processes_go_on_where_one_stopped_to_its_weights_and_curve(tmp_path):
     one, two, told = built("mtm"), built("mtm"), []
     alone = fit(one, TRAIN, VALIDATION, SSL, seed=5, folder=tmp_path / "one")
+    with pytest.raises(InterruptedError):
+        fit(built("mtm"), TRAIN, VALIDATION, SSL, seed=5, folder=tmp_path / "two", on_epoch=stop)
     shared = fit_distributed(
         two, TRAIN, VALIDATION, SSL, seed=5, device="cpu", processes=2,
         folder=tmp_path / "two", on_epoch=told.append,
@@ -81,7 +87,7 @@ def test_two_processes_give_the_weights_and_the_curve_of_one(tmp_path):
         assert theirs.train_loss == pytest.approx(mine.train_loss, rel=1e-5)
         assert theirs.parts == pytest.approx(mine.parts, rel=1e-5)
         assert theirs.validation == pytest.approx(mine.validation, rel=1e-5)
-    assert (shared.best_epoch, shared.resumed_from) == (alone.best_epoch, 0)
+    assert (shared.best_epoch, shared.resumed_from) == (alone.best_epoch, 1)
     assert torch.equal(flat(load_checkpoint(shared.checkpoint)), flat(two))
     assert not (tmp_path / "two" / "ranks").exists()
 

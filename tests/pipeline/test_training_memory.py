@@ -1,6 +1,7 @@
 """When memory runs out a batch is computed in pieces, and the training does not notice."""
 
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ FAILURES = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
     RuntimeError("MPS backend out of memory"),
+    RuntimeError("could not create a primitive"),
     MemoryError("Unable to allocate 3 GiB for an array"),
 ]
 
@@ -202,3 +204,18 @@ def test_attention_with_a_mask_and_dropout_is_that_of_the_whole_batch():
             part = attention(q[rows], k[rows], v[rows], attn_mask=attend[rows], dropout_p=0.4)
         assert torch.allclose(part, whole[rows], atol=1e-6)
     assert np.count_nonzero(whole.numpy()) > 0
+
+
+def test_a_failed_try_has_let_go_of_its_tensors_before_the_next_one():
+    held = []
+
+    def compute(rows):
+        assert [tensor() for tensor in held] == [None] * len(held)
+        activations = torch.zeros(rows)
+        held.append(weakref.ref(activations))
+        if rows > 1:
+            raise FAILURES[1].__class__("can't allocate memory")
+        return rows
+
+    assert Portions("cpu").run(compute, 8) == 1
+    assert len(held) == 4
