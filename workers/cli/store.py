@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .show import print_json, print_rows, say, show
+from .show import print_json, say, show
 
 PANEL = "Keep"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -72,16 +72,18 @@ def gc(
     if json:
         print_json({**found.to_json(), "removed": [orphan.path for orphan in removed]})
         return
-    rows = [[o.store or "home", o.path, o.n_bytes, o.age_s / 3600, o.why] for o in found.orphans]
-    if rows:
-        print_rows("needed by nobody", ["where", "path", "bytes", "age (h)", "why"], rows)
+    for one in found.orphans:
+        where, hours = one.store or "home", one.age_s / 3600
+        show(f"{where}: {one.path}, {one.n_bytes} bytes, {hours:.1f} h old: {one.why}")
     named = sum(found.named.values())
-    show(f"{len(rows)} to remove, {found.n_bytes} bytes; {named} objects are named by rows")
+    show(
+        f"{len(found.orphans)} to remove, {found.n_bytes} bytes; {named} objects are named by rows"
+    )
     if found.young:
         show(f"{found.young} younger than {grace:g} h let alone, {found.young_bytes} bytes")
     if apply:
         show(f"removed {len(removed)}, {sum(orphan.n_bytes for orphan in removed)} bytes")
-    elif rows:
+    elif found.orphans:
         show("nothing was removed; `fieldbase gc --apply` removes")
 
 
