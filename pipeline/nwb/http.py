@@ -79,7 +79,7 @@ def fetch_range(url: str, start: int, stop: int, *, of: Served | None = None) ->
         with get(url, f"bytes={start}-{stop - 1}") as answer:
             _check_same(answer, url, of)
             try:
-                body = answer.content
+                body = b"".join(answer.iter_content(1 << 20))
             except net_errors() as error:
                 body, reason = b"", f"the connection broke ({_name(error)})"
             else:

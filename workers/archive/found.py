@@ -79,6 +79,8 @@ def look_at_file(path: Path) -> Found:
 
 def _copied_asset(root: str, place: str, path: Path) -> dict[str, Any] | None:
     """The row of the asset that a file is this machine's copy of, if it is one."""
+    if not root.startswith("dandi"):
+        return None
     dandiset, _, inside = place.partition("/")
     kept = f"{dandiset}/{inside.partition('/')[2]}"
     rows = (session.NwbFile & {"root": root, "path": kept} & "asset is not null").to_dicts()
