@@ -101,7 +101,7 @@ class LeasedJobs(Job):
     def reserve(self, key: dict[str, Any]) -> bool:
         """Take a pending job under this process's lease; False if another was faster."""
         lease = _lease.current() or _lease.take(lane="populate")
-        if not lease.before_job():
+        if not lease.before_job(key):
             return False
         values = {
             "status": "reserved",

@@ -53,12 +53,15 @@ class Lease:
     lost
         Whether another process has marked it as lost.
     before_job, after_job
-        Asked before a job is reserved, where a false answer leaves the job alone; told of every
-        job that ended (`_jobs.Ended`).
+        Asked with the key of a job before it is reserved, where a false answer leaves the job
+        alone; told of every job that ended (`_jobs.Ended`).
     """
 
     def __init__(
-        self, worker: str, before_job: Callable[[], bool], after_job: Callable[[Any], None]
+        self,
+        worker: str,
+        before_job: Callable[[dict[str, Any]], bool],
+        after_job: Callable[[Any], None],
     ) -> None:
         self.number, self.worker, self.pid = secrets.randbits(62) + 1, worker, os.getpid()
         self.lost = False
@@ -194,7 +197,7 @@ class Lease:
 
 def take(
     *, lane: str, device: str = "cpu", study: str | None = None,
-    before_job: Callable[[], bool] = lambda: True,
+    before_job: Callable[[dict[str, Any]], bool] = lambda key: True,
     after_job: Callable[[Any], None] = lambda ended: None,
 ) -> Lease:  # fmt: skip
     """A lease for this process, which from now on is fenced by it.

@@ -10,6 +10,7 @@ from schemas import recording, session
 from .archive.find import find, find_sources
 from .archive.found import FEATURES, SourceError
 from .archive.standing import Standing, compare, enter
+from .making import make_rows
 
 Say = Callable[[str], None]
 __all__ = ["SourceError", "find_sources", "ingest", "register", "stand"]
@@ -83,8 +84,9 @@ def enter_all(
 
 
 def ingest(
-    keys: list[str], *, on_file: Callable[[str], None] = lambda path: None
-) -> list[dict[str, Any]]:
+    keys: list[str], *, on_file: Callable[[str], None] = lambda path: None,
+    say: Say = lambda text: None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Read registered files, those again whose reading failed before; what came of each.
 
     Parameters
@@ -100,12 +102,11 @@ def ingest(
     """
     asked = [{"nwb_file": key} for key in keys]
     (recording.Ingestion & asked & {"ingestion_status": "error"}).delete_quick()
-    unread = {}
-    for key in asked:
-        on_file((session.NwbFile & key).fetch1("path"))
-        done = recording.Ingestion.populate(key, suppress_errors=True)
-        for _, message in done["error_list"]:
-            unread[key["nwb_file"]] = message
+    paths = {row["nwb_file"]: row["path"] for row in (session.NwbFile & asked).to_dicts()}
+    done = make_rows(
+        recording.Ingestion, asked, say=say, on_begin=lambda key: on_file(paths[key["nwb_file"]])
+    )
+    unread = {key["nwb_file"]: message for key, message in done.failed}
     return _outcome(asked, unread)
 
 

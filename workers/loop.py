@@ -175,7 +175,7 @@ class _Worker:
     def _options(self) -> dict[str, Any]:
         return {"device": self.device, "processes": self.orders.gpus, "on_epoch": self._on_epoch}
 
-    def _may_begin(self) -> bool:
+    def _may_begin(self, key: dict[str, Any]) -> bool:
         """Asked before every job, inside populate()."""
         self.stop.listen()
         if self.stop.requested or time.monotonic() < self.paused_until:

@@ -33,6 +33,7 @@ class Made:
 def make_rows(
     table: type[dj.Table], keys: list[dict[str, Any]], *, options: dict[str, Any] | None = None,
     wait: bool = False, say: Callable[[str], None] = lambda text: None,
+    on_begin: Callable[[dict[str, Any]], None] = lambda key: None,
 ) -> Made:  # fmt: skip
     """Make the rows of `table` for `keys` that are not there yet, failed ones anew.
 
@@ -45,6 +46,10 @@ def make_rows(
         For ``make``.
     wait
         Make nothing here: leave all to workers, and wait for them.
+    say
+        Told, once each, why it takes long.
+    on_begin
+        Told of each job that begins here.
 
     Raises
     ------
@@ -53,11 +58,13 @@ def make_rows(
     KeyboardInterrupt
         If the user asks to stop; the job at hand is pending again.
     """
+    if not keys:
+        return Made()
     before = len(table & keys)
     table.jobs.refresh(keys)
     if table.jobs.errors & keys:
         table.jobs.release(keys)
-    watch = _Watch(table, say)
+    watch = _Watch(table, say, on_begin)
     while True:
         if not wait:
             watch.populate(keys, options or {})
@@ -77,14 +84,13 @@ def make_rows(
 class _Watch:
     """What happens to jobs while somebody waits for them."""
 
-    def __init__(self, table: type[dj.Table], say: Callable[[str], None]) -> None:
-        self.table, self.say = table, say
+    def __init__(self, table: type[dj.Table], say: Callable, on_begin: Callable) -> None:
+        self.table, self.say, self.on_begin = table, say, on_begin
         self.stopped, self.full, self.told = False, "", set()
 
     def populate(self, keys: list[dict[str, Any]], options: dict[str, Any]) -> None:
         lease = _lease.current() or _lease.take(lane="here", device=options.get("device", "cpu"))
-        lease.before_job = lambda: not (self.stopped or self.full)
-        lease.after_job = self._ended
+        lease.before_job, lease.after_job = self._may_begin, self._ended
         self.table.populate(
             keys, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,
             make_kwargs=options,
@@ -109,6 +115,12 @@ class _Watch:
             if not any(lane in row["lane"].split(",") for row in live_leases()):
                 self.say(f"{len(states)} jobs wait for a worker: fieldbase worker --lane {lane}")
                 self.told.add(lane)
+
+    def _may_begin(self, key: dict[str, Any]) -> bool:
+        if self.stopped or self.full:
+            return False
+        self.on_begin(key)
+        return True
 
     def _ended(self, ended: Ended) -> None:
         if ended.failure is not None:

@@ -119,7 +119,7 @@ def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool)
         say(f"{len(remote)} remote files ({size}) are read where they are; --download keeps copies")
     wanted = [key for key in done.keys if key not in done.changed and key not in failed]
     with progress("reading", len(wanted)) as on_file:
-        rows = read(wanted, on_file=on_file)
+        rows = read(wanted, on_file=on_file, say=say)
     rows += [_not_read(key, "changed", text) for key, text in done.changed.items()]
     rows += [_not_read(key, "error", text) for key, text in failed.items()]
     rows.sort(key=lambda row: row["path"])
