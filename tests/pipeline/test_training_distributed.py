@@ -26,8 +26,10 @@ from pipeline.training.job import Job, read_job, write_job  # noqa: E402
 
 TRAIN, VALIDATION = [world("s1"), world("s2", seed=1)], [world("s3", seed=2)]
 CONTEXT = context_of([*TRAIN, *VALIDATION])
-SSL = FitParams(objective="ssl", epochs=3, batch_size=7, accumulate=2, lr=1e-3)
-SHORT = SSL.model_copy(update={"max_steps_per_epoch": 2, "max_validation_batches": 2})
+SHORT = FitParams(
+    objective="ssl", epochs=3, batch_size=7, accumulate=2, lr=1e-3,
+    max_steps_per_epoch=2, max_validation_batches=2,
+)  # fmt: skip
 
 KILLED = """
 import sys, time
@@ -36,7 +38,7 @@ from test_training_distributed import *
 def slow(record):
     print(record.epoch, flush=True)
     time.sleep(1 if record.epoch == 1 else 60)
-fit_distributed(built("lfp2vec"), TRAIN, VALIDATION, SHORT, seed=5, device="cpu", processes=2,
+fit_distributed(built("mtm"), TRAIN, VALIDATION, SHORT, seed=5, device="cpu", processes=2,
                 folder=Path({folder!r}), on_epoch=slow)
 """
 
@@ -72,15 +74,16 @@ def stop(record):
 
 
 def test_two_processes_go_on_where_one_stopped_to_its_weights_and_curve(tmp_path):
-    one, two, told = built("mtm"), built("mtm"), []
-    alone = fit(one, TRAIN, VALIDATION, SSL, seed=5, folder=tmp_path / "one")
+    one, two, told = built("lfp2vec"), built("lfp2vec"), []
+    alone = fit(one, TRAIN, VALIDATION, SHORT, seed=5, folder=tmp_path / "one")
     with pytest.raises(InterruptedError):
-        fit(built("mtm"), TRAIN, VALIDATION, SSL, seed=5, folder=tmp_path / "two", on_epoch=stop)
+        fit(two, TRAIN, VALIDATION, SHORT, seed=5, folder=tmp_path / "two", on_epoch=stop)
+    two = built("lfp2vec")
     shared = fit_distributed(
-        two, TRAIN, VALIDATION, SSL, seed=5, device="cpu", processes=2,
+        two, TRAIN, VALIDATION, SHORT, seed=5, device="cpu", processes=2,
         folder=tmp_path / "two", on_epoch=told.append,
     )  # fmt: skip
-    assert_same(one, two, "mtm")  # batches of 7 and of 1: fewer rows than processes
+    assert_same(one, two, "lfp2vec")
     assert told == shared.epochs
     assert [e.epoch for e in told] == [1, 2, 3]
     for mine, theirs in zip(alone.epochs, shared.epochs, strict=True):
@@ -104,11 +107,11 @@ def test_killed_with_its_launcher_it_leaves_no_process_and_goes_on_elsewhere(tmp
     child.wait()
     _, alive = psutil.wait_procs(ranks, timeout=15)
     assert alive == []
-    whole, resumed = built("lfp2vec"), built("lfp2vec")
+    whole, resumed = built("mtm"), built("mtm")
     fit(whole, TRAIN, VALIDATION, SHORT, seed=5, folder=tmp_path / "whole")
     result = fit(resumed, TRAIN, VALIDATION, SHORT, seed=5, folder=folder)
     assert result.resumed_from == 2
-    assert_same(whole, resumed, "lfp2vec")
+    assert_same(whole, resumed, "mtm")  # batches of 7 and of 1: fewer rows than processes
 
 
 def test_the_failure_of_a_process_is_one_exception_with_its_traceback(tmp_path):
@@ -154,7 +157,7 @@ def test_a_job_tells_the_processes_all_that_decides_the_weights(tmp_path):
         replace(TRAIN[1], lfp=mapped[::-1]),
         replace(VALIDATION[0], lfp=None, rate=float("nan"), units=None, spikes=None),
     ]
-    job = Job(SSL, 5, "cpu", tmp_path / "t", rows=3)
+    job = Job(SHORT, 5, "cpu", tmp_path / "t", rows=3)
     model = built("lfp2vec")
     write_job(tmp_path / "ranks", job, model, sets[:2], sets[2:])
     told, theirs, train, validation = read_job(tmp_path / "ranks")
