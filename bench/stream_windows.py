@@ -2,7 +2,8 @@
 
 An Allen-like file (float32, chunks of 47193 x 1, 94 channels, timestamps for every sample) on a
 server of this process that answers after 30 ms; 100 windows of 3 s from 200 s on, as published
-studies cut them, and 100 anywhere. Promises: at most 1.3x the bytes of the chunks that the windows lie in; identical values;
+studies cut them, and 100 anywhere. Promises: at most 1.3x the bytes of the chunks that the windows
+lie in; identical values;
 fewer bytes than the same reader over fsspec's block cache (blocks of 1 MB).
 
     python bench/stream_windows.py [--short]
