@@ -82,15 +82,16 @@ def fit_distributed(
         )
     place = folder / PLACE
     job = Job(params, seed, kind, folder, None, resume)
-    write_job(place, job, model, train, validation)
-    told = _launch_until_it_fits(place, job, processes, on_epoch)
-    result = FitResult(
-        epochs=told, checkpoint=folder / CHECKPOINT, **json.loads((place / RESULT).read_text())
-    )
+    try:
+        write_job(place, job, model, train, validation)
+        told = _launch_until_it_fits(place, job, processes, on_epoch)
+        facts = json.loads((place / RESULT).read_text())
+    finally:
+        shutil.rmtree(place, ignore_errors=True)  # weights and arrays; errors carry what was said
+    result = FitResult(epochs=told, checkpoint=folder / CHECKPOINT, **facts)
     model.objective = params.objective
     model.load_state_dict(load_verified(result.checkpoint, read_meta(result.checkpoint)))
     model.to(device).eval()
-    shutil.rmtree(place, ignore_errors=True)
     return result
 
 

@@ -123,6 +123,7 @@ def test_the_failure_of_a_process_is_one_exception_with_its_traceback(tmp_path):
     assert isinstance(failure.value.__cause__, RankFailed)
     assert "_check_finite" in str(failure.value.__cause__)
     assert ranks_of(tmp_path) == []
+    assert not (tmp_path / "ranks").exists()
 
 
 def test_processes_begin_again_with_half_the_rows_until_they_fit(tmp_path, monkeypatch):
