@@ -26,6 +26,8 @@ class ReadError(Exception):
 class TransientReadError(ReadError):
     """Nothing is wrong with the recording: the network or its server failed, now."""
 
+    transient = True
+
 
 class ContentChanged(ReadError):
     """What lies there now is not what was registered."""
