@@ -63,7 +63,7 @@ class LeasedJobs(Job):
         dict
             How many were ``added``, ``removed`` and ``re_pended`` (made once, and deleted since).
         """
-        leader = f"refresh {digest({'table': self.full_table_name})[:40]}"
+        leader = f"refresh {self.full_table_name}"
         if not take_lock(self.connection, leader):
             return {"added": 0, "removed": 0, "orphaned": 0, "re_pended": 0}
         try:
@@ -100,7 +100,7 @@ class LeasedJobs(Job):
 
     def reserve(self, key: dict[str, Any]) -> bool:
         """Take a pending job under this process's lease; False if another was faster."""
-        lease = _lease.current() or _lease.take(lane="populate")
+        lease = _lease.ours()
         if not lease.before_job(key):
             return False
         values = {
@@ -111,13 +111,18 @@ class LeasedJobs(Job):
             "user": self.connection.get_user(),
             "version": version("fieldbase"),
         }
-        quote = self.adapter.quote_identifier
-        taken = self.connection.query(
-            f"UPDATE {self.full_table_name} SET {', '.join(f'{quote(k)} = %s' for k in values)}, "
-            f"reserved_time = CURRENT_TIMESTAMP(3) WHERE {self._where(key)} "
-            "AND status = 'pending' AND scheduled_time <= CURRENT_TIMESTAMP(3)",
-            tuple(values.values()),
-        ).rowcount
+        columns = ", ".join(f"{self.adapter.quote_identifier(name)} = %s" for name in values)
+        try:
+            with self.connection.transaction:
+                lease.check(self.connection)  # a job reserved under a lost one is nobody's
+                taken = self.connection.query(
+                    f"UPDATE {self.full_table_name} SET {columns}, "
+                    f"reserved_time = CURRENT_TIMESTAMP(3) WHERE {self._where(key)} "
+                    "AND status = 'pending' AND scheduled_time <= CURRENT_TIMESTAMP(3)",
+                    tuple(values.values()),
+                ).rowcount
+        except _lease.LeaseLost:
+            return False
         if taken:
             lease.note(name_of(self.target), self._get_pk(key))
         return taken == 1

@@ -64,7 +64,7 @@ class Lease:
         after_job: Callable[[Any], None],
     ) -> None:
         self.number, self.worker, self.pid = secrets.randbits(62) + 1, worker, os.getpid()
-        self.lost = False
+        self.lost, self.orders = False, {}
         self.before_job, self.after_job = before_job, after_job
         self._jobs = [table.jobs.full_table_name for _, table in computed_tables()]
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -89,6 +89,11 @@ class Lease:
                 f"worker {self.worker} was out of reach and its job was given to another; what it "
                 "made is not stored"
             )
+
+    def claim(self, name: str) -> bool:
+        """Have something to itself as long as the lease's connection lives; False if taken."""
+        with self._lock:
+            return take_lock(self._connection, name)
 
     def note(self, table: str | None, key: dict[str, Any] | None) -> None:
         """Write down what is being made; None ends that."""
@@ -204,12 +209,15 @@ def take(
 
     Parameters
     ----------
-    lane, device, study
+    lane, study
         What to write down of the worker.
+    device
+        The same; a mark that begins with ``cuda`` is this lease's alone.
     before_job, after_job
         See `Lease`.
     """
     global _current
+    end()
     atexit.unregister(end)
     atexit.register(end)
     connection = connect(create=False)
@@ -230,6 +238,10 @@ def take(
         }
     )
     _current = Lease(worker, before_job, after_job)
+    _current.orders = {"lane": lane, "device": device, "study": study}
+    if device.startswith("cuda") and not _current.claim(device):
+        end()
+        raise LookupError(f"{device} was taken by another worker just now")
     return _current
 
 
@@ -243,6 +255,17 @@ def current() -> Lease | None:
     """The lease of this process, if it has one that is not lost."""
     mine = _current is not None and _current.pid == os.getpid()
     return _current if mine and not _current.lost else None
+
+
+def ours(*, lane: str = "populate", device: str = "cpu") -> Lease:
+    """The lease of this process: the one it has, one like the one it lost, or its first."""
+    found, lost = current(), held()
+    if found is not None:
+        return found
+    if lost is None:
+        return take(lane=lane, device=device)
+    log.warning("the lease of %s was lost; this process takes a new one", lost.worker)
+    return take(**lost.orders, before_job=lost.before_job, after_job=lost.after_job)
 
 
 def held() -> Lease | None:

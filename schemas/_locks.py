@@ -70,7 +70,7 @@ def is_free_sql(connection: dj.Connection, column: str) -> str:
 
 def _ask(statements: dict[str, str], connection: dj.Connection, name: int | str):
     number = name
-    if isinstance(name, str) and connection.adapter.backend == "postgresql":
+    if isinstance(name, str):  # PostgreSQL has numbers only, MySQL 64 characters
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
     text = statements[connection.adapter.backend]
     return connection.query(text, (number,), reconnect=False).fetchone()[0]

@@ -11,6 +11,7 @@ from . import dataset, session, training, windows
 from ._cache import open_folder
 from ._digests import digest_folder
 from ._load import load_windows
+from ._names import clip
 from ._unfinished import Workplace, open_workplace
 
 TRAIN_ROLES = {"ssl": ("pretrain",)}
@@ -201,6 +202,8 @@ def _epoch_row(record, select: str) -> dict[str, Any]:
         },
         "learning_rate": record.lr,
         "epoch_seconds": record.seconds,
+        "rows_at_once": record.rows_at_once,
+        "epoch_note": clip(record.note, 255),
     }
 
 

@@ -123,6 +123,8 @@ class Training(Leased, dj.Computed):
         loss_parts : json                    # name: value
         learning_rate = null : float64
         epoch_seconds : float64              # (s)
+        rows_at_once = null : int32          # what memory had room for; NULL is a whole batch
+        epoch_note = null : varchar(255)
         """
 
     @property

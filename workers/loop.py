@@ -13,7 +13,7 @@ from schemas import _lease
 from schemas._failures import Stopped, classify
 from schemas._jobs import Ended
 
-from .devices import choose_device
+from .devices import Device, choose_device
 from .lanes import jobs_of_study, tables_of
 from .stop import StopSign
 
@@ -96,7 +96,7 @@ def run_worker(
 
 
 class _Worker:
-    def __init__(self, orders: Orders, device: str, stop: StopSign, say, on_job) -> None:
+    def __init__(self, orders: Orders, device: Device, stop: StopSign, say, on_job) -> None:
         self.orders, self.device, self.stop = orders, device, stop
         self.say, self.on_job, self.record = say, on_job, Record()
         self.paused_until, self.pause_s = 0.0, PAUSE_S
@@ -124,11 +124,12 @@ class _Worker:
 
     def _take_lease(self) -> None:
         lease = _lease.take(
-            lane=",".join(self.orders.lanes), device=self.device, study=self.orders.study,
+            lane=",".join(self.orders.lanes), device=self.device.mark,
+            study=self.orders.study,
             before_job=self._may_begin, after_job=self._ended,
         )  # fmt: skip
         self.record.worker = lease.worker
-        self.say(f"worker {lease.worker}: {', '.join(self.orders.lanes)} on {self.device}")
+        self.say(f"worker {lease.worker}: {', '.join(self.orders.lanes)} on {self.device.name}")
 
     def _round(self) -> bool:
         """Drain every table once; whether anything was done."""
@@ -140,9 +141,6 @@ class _Worker:
                 self._survive(error)
             if self.stop.requested or time.monotonic() < self.paused_until:
                 break
-            if _lease.current() is None:
-                self.say("the lease was lost; the worker takes a new one")
-                self._take_lease()
         return self.record.total > before
 
     def _drain(self, name: str, table: type[dj.Table]) -> None:
@@ -173,7 +171,11 @@ class _Worker:
             self.refreshed[name] = now
 
     def _options(self) -> dict[str, Any]:
-        return {"device": self.device, "processes": self.orders.gpus, "on_epoch": self._on_epoch}
+        return {
+            "device": self.device.name,
+            "processes": self.orders.gpus,
+            "on_epoch": self._on_epoch,
+        }
 
     def _may_begin(self, key: dict[str, Any]) -> bool:
         """Asked before every job, inside populate()."""

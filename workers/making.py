@@ -89,7 +89,7 @@ class _Watch:
         self.stopped, self.full, self.told = False, "", set()
 
     def populate(self, keys: list[dict[str, Any]], options: dict[str, Any]) -> None:
-        lease = _lease.current() or _lease.take(lane="here", device=options.get("device", "cpu"))
+        lease = _lease.ours(lane="here")
         lease.before_job, lease.after_job = self._may_begin, self._ended
         self.table.populate(
             keys, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,

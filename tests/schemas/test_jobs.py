@@ -40,7 +40,8 @@ def queue(tables, roots, monkeypatch):
     monkeypatch.setattr(_failures, "RETRY_S", 0.01)
 
     def read(source, **_):
-        raise made.answers[source.rpartition("/")[2].removesuffix(".nwb")]
+        answer = made.answers[source.rpartition("/")[2].removesuffix(".nwb")]
+        raise answer() if callable(answer) else answer
 
     monkeypatch.setattr(_ingest, "read_summary_isolated", read)
     yield made
@@ -150,13 +151,34 @@ def test_an_insert_under_a_lost_lease_is_refused(queue, tables):
     from schemas import _lease
 
     queue.files("late")
-    queue.answers["late"] = ReadError("open", "no HDF5", "download it again")
+
+    def lose():
+        mine = {"lease": _lease.current().number}
+        tables.operation.Lease.update1({**mine, "lease_state": "lost"})
+        return ReadError("open", "no HDF5", "download it again")
+
+    queue.answers["late"] = lose
     queue.jobs.refresh(queue.keys)
-    lease = _lease.take(lane="test")
-    mine = {"lease": lease.number}
-    tables.operation.Lease.update1({**mine, "lease_state": "lost"})
     done = queue.table.populate(queue.keys, reserve_jobs=True, refresh=False, suppress_errors=True)
     assert "was given to another" in done["error_list"][0][1]
     assert not queue.table & queue.keys
     assert queue.states() == ["reserved"]  # left to whoever has it now
     assert queue.tries() == []
+
+
+def test_nothing_is_reserved_under_a_lost_lease_and_the_next_job_runs_under_a_new_one(
+    queue, tables
+):
+    from schemas import _lease
+
+    queue.files("first")
+    queue.answers["first"] = ReadError("open", "no HDF5", "download it again")
+    queue.jobs.refresh(queue.keys)
+    lost = _lease.take(lane="test")
+    tables.operation.Lease.update1({"lease": lost.number, "lease_state": "lost"})
+    queue.populate()
+    assert queue.states() == ["pending"]
+    queue.populate()
+    assert queue.states() == ["success"]
+    assert _lease.current().number != lost.number
+    assert _lease.current().orders["lane"] == "test"

@@ -1,6 +1,6 @@
 """A GPU serves one worker."""
 
-import platform
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,39 +15,54 @@ from workers.lanes import LaneError  # noqa: E402
 def gpus(monkeypatch):
     """Pretend that this machine has GPUs, and that workers hold some of them."""
 
-    def pretend(count, *taken, host=None):
-        host = host or platform.node()
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-        rows = [{"worker_host": host, "worker_device": device} for device in taken]
+    def pretend(there, *taken):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(there))
+        properties = [SimpleNamespace(uuid=uuid) for uuid in there]
+        monkeypatch.setattr(torch.cuda, "get_device_properties", properties.__getitem__)
+        rows = [{"worker": "another", "worker_device": f"cuda {uuid}"} for uuid in taken]
         monkeypatch.setattr(devices, "live_leases", lambda: rows)
 
     return pretend
 
 
 def test_a_worker_takes_a_gpu_that_nobody_has(gpus):
-    gpus(2, "cuda:0")
-    assert choose_device("auto", lanes=("gpu",)) == "cuda:1"
-    assert choose_device("cuda", lanes=("gpu",)) == "cuda:1"
+    gpus(["a", "b"], "a")
+    assert choose_device("auto", lanes=("gpu",)) == ("cuda:1", "cuda b")
+    assert choose_device("cuda", lanes=("gpu",)) == ("cuda:1", "cuda b")
 
 
-def test_the_gpu_of_another_machine_is_another_gpu(gpus):
-    gpus(1, "cuda:0", host="elsewhere")
-    assert choose_device("cuda:0", lanes=("gpu",)) == "cuda:0"
+def test_the_same_name_on_another_machine_is_another_gpu(gpus):
+    gpus(["a"], "b")
+    assert choose_device("cuda:0", lanes=("gpu",)).name == "cuda:0"
 
 
 def test_a_second_worker_on_a_gpu_is_refused(gpus):
-    gpus(1, "cuda:0")
-    with pytest.raises(LaneError, match="one worker per GPU"):
+    gpus(["a"], "a")
+    with pytest.raises(LaneError, match=r"cuda:0 by another\); one GPU serves one worker"):
         choose_device("cuda:0", lanes=("gpu",))
 
 
+def test_two_workers_that_start_at_once_do_not_share_a_gpu(tables, database):
+    from schemas import _lease
+
+    first = _lease.take(lane="gpu", device="cuda a")
+    second = _lease.Lease(first.worker, first.before_job, first.after_job)
+    try:
+        assert not second.claim("cuda a")
+        first.end()
+        assert second.claim("cuda a")
+    finally:
+        second.end()
+        _lease.end()
+
+
 def test_a_gpu_that_is_not_there_is_refused(gpus):
-    gpus(0)
-    assert choose_device("auto", lanes=("gpu",)) == "cpu"
+    gpus([])
+    assert choose_device("auto", lanes=("gpu",)).name == "cpu"
     with pytest.raises(LaneError, match="has 0 CUDA devices"):
         choose_device("cuda", lanes=("gpu",))
 
 
 def test_other_lanes_take_no_gpu(gpus):
-    gpus(1)
-    assert choose_device("auto", lanes=("io", "cpu")) == "cpu"
+    gpus(["a"])
+    assert choose_device("auto", lanes=("io", "cpu")).name == "cpu"

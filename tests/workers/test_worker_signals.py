@@ -5,6 +5,7 @@ import signal
 import time
 from types import SimpleNamespace
 
+from workers.devices import Device
 from workers.loop import Orders, _Worker
 from workers.stop import StopSign
 
@@ -22,6 +23,7 @@ def test_a_sigterm_that_populate_answers_itself_ends_the_worker_in_order():
 
     table = SimpleNamespace(populate=populate, jobs=SimpleNamespace(refresh=lambda *_: None))
     with StopSign(1.0) as stop:
-        worker = _Worker(Orders(lanes=("io",)), "cpu", stop, lambda text: None, lambda job: None)
+        cpu = Device("cpu", "cpu")
+        worker = _Worker(Orders(lanes=("io",)), cpu, stop, lambda text: None, lambda job: None)
         worker._drain("recording.Ingestion", table)
         assert stop.requested
