@@ -41,6 +41,10 @@ class LeaseLost(RuntimeError):
     """This process was taken for dead, and its job was given to another."""
 
 
+class Taken(LookupError):
+    """Something that another lease has to itself."""
+
+
 class Lease:
     """A lease of this process; make one with `take`.
 
@@ -201,7 +205,7 @@ class Lease:
 
 
 def take(
-    *, lane: str, device: str = "cpu", study: str | None = None,
+    *, lane: str, device: str = "cpu", study: str | None = None, alone_on: tuple[str, ...] = (),
     before_job: Callable[[dict[str, Any]], bool] = lambda key: True,
     after_job: Callable[[Any], None] = lambda ended: None,
 ) -> Lease:  # fmt: skip
@@ -209,12 +213,17 @@ def take(
 
     Parameters
     ----------
-    lane, study
+    lane, device, study
         What to write down of the worker.
-    device
-        The same; a mark that begins with ``cuda`` is this lease's alone.
+    alone_on
+        What no other lease may have at the same time: marks of GPUs.
     before_job, after_job
         See `Lease`.
+
+    Raises
+    ------
+    Taken
+        If another lease has what this one is to have alone.
     """
     global _current
     end()
@@ -238,10 +247,11 @@ def take(
         }
     )
     _current = Lease(worker, before_job, after_job)
-    _current.orders = {"lane": lane, "device": device, "study": study}
-    if device.startswith("cuda") and not _current.claim(device):
-        end()
-        raise LookupError(f"{device} was taken by another worker just now")
+    _current.orders = {"lane": lane, "device": device, "study": study, "alone_on": alone_on}
+    for name in alone_on:
+        if not _current.claim(name):
+            end()
+            raise Taken(f"{name} is another worker's")
     return _current
 
 

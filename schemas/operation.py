@@ -20,7 +20,7 @@ class Worker(Guarded, dj.Manual):
     worker_pid : int32
     lane : varchar(64)                   # io, cpu, gpu, joined by commas; study or populate
     only_study = null : varchar(64)      # study it confines itself to
-    worker_device : varchar(64)          # cpu, or cuda and the UUID of the GPU
+    worker_device : varchar(64)          # cpu, cuda:0; cuda where it has several
     worker_version : varchar(32)         # of the package
     image = null : varchar(255)          # container image it runs in
     started : datetime                   # (UTC)

@@ -2,50 +2,49 @@
 
 from typing import NamedTuple
 
-from schemas._reap import live_leases
-
 from .lanes import LaneError
 
 
 class Device(NamedTuple):
-    """A device by its name here (``cpu``, ``cuda:0``) and by one that no other GPU has."""
+    """A device, or several, by the name they have here and by marks no other device has.
+
+    A mark is the UUID of a GPU: tasks of a cluster each call theirs ``cuda:0``.
+    """
 
     name: str
-    mark: str
+    marks: tuple[str, ...] = ()
 
 
-def choose_device(asked: str, *, lanes: tuple[str, ...]) -> Device:
-    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``: a GPU no other worker has.
+def find_devices(asked: str, *, lanes: tuple[str, ...], gpus: int = 1) -> list[Device]:
+    """What ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for here, the best first.
 
-    A GPU is known by its UUID: tasks of a cluster each call theirs ``cuda:0``.
+    Parameters
+    ----------
+    gpus
+        How many GPUs one training runs on; with more than one, they are the first ones.
 
     Raises
     ------
     LaneError
-        If a GPU was asked for and there is none, or each has its worker.
+        If GPUs were asked for and there are none, or too few.
     """
     if "gpu" not in lanes or asked == "cpu":
-        return Device("cpu", "cpu")
+        return [Device("cpu")]
     from .extras import need
 
     need("torch", "transformers")
     import torch
 
     there = torch.cuda.device_count()
-    if asked == "auto" and not there:
-        return Device("cpu", "cpu")
+    if asked == "auto" and gpus == 1 and not there:
+        return [Device("cpu")]
     numbers = range(there) if asked in ("auto", "cuda") else [int(asked.partition(":")[2])]
-    if not there or max(numbers) >= there:
+    if not there or max(numbers) >= there or gpus > len(numbers):
         raise LaneError(
-            f"asked for the device {asked!r}; this machine has {there} CUDA devices. "
-            "Give --device cpu, or install a torch that sees the GPU"
+            f"asked for {gpus} × {asked!r}; this machine has {there} CUDA devices. "
+            "Give --device cpu, fewer --gpus, or install a torch that sees the GPU"
         )
-    found = [
-        Device(f"cuda:{n}", f"cuda {torch.cuda.get_device_properties(n).uuid}") for n in numbers
-    ]
-    taken = {row["worker_device"]: row["worker"] for row in live_leases()}
-    free = [device for device in found if device.mark not in taken]
-    if not free:
-        told = ", ".join(f"{device.name} by {taken[device.mark]}" for device in found)
-        raise LaneError(f"each GPU asked for has a worker ({told}); one GPU serves one worker")
-    return free[0]
+    marks = {n: f"cuda {torch.cuda.get_device_properties(n).uuid}" for n in numbers}
+    if gpus > 1:
+        return [Device("cuda", tuple(marks[n] for n in range(gpus)))]
+    return [Device(f"cuda:{n}", (mark,)) for n, mark in marks.items()]

@@ -13,8 +13,8 @@ from schemas import _lease
 from schemas._failures import Stopped, classify
 from schemas._jobs import Ended
 
-from .devices import Device, choose_device
-from .lanes import jobs_of_study, tables_of
+from .devices import Device, find_devices
+from .lanes import LaneError, jobs_of_study, tables_of
 from .stop import StopSign
 
 AT_ONCE = 10  # jobs that one populate() may take; a GPU's are long, and taken one by one
@@ -90,14 +90,14 @@ def run_worker(
     on_job
         Told of every job that ended.
     """
-    device = choose_device(orders.device, lanes=orders.lanes)
+    devices = find_devices(orders.device, lanes=orders.lanes, gpus=orders.gpus)
     with StopSign(orders.grace_s, say) as stop:
-        return _Worker(orders, device, stop, say, on_job).run()
+        return _Worker(orders, devices, stop, say, on_job).run()
 
 
 class _Worker:
-    def __init__(self, orders: Orders, device: Device, stop: StopSign, say, on_job) -> None:
-        self.orders, self.device, self.stop = orders, device, stop
+    def __init__(self, orders: Orders, devices: list[Device], stop: StopSign, say, on_job):
+        self.orders, self.devices, self.stop = orders, devices, stop
         self.say, self.on_job, self.record = say, on_job, Record()
         self.paused_until, self.pause_s = 0.0, PAUSE_S
         self.refreshed: dict[str, float] = {}
@@ -123,13 +123,22 @@ class _Worker:
         return self.record
 
     def _take_lease(self) -> None:
-        lease = _lease.take(
-            lane=",".join(self.orders.lanes), device=self.device.mark,
-            study=self.orders.study,
-            before_job=self._may_begin, after_job=self._ended,
-        )  # fmt: skip
-        self.record.worker = lease.worker
-        self.say(f"worker {lease.worker}: {', '.join(self.orders.lanes)} on {self.device.name}")
+        """A lease, and with it the first device that no other worker has."""
+        for device in self.devices:
+            try:
+                lease = _lease.take(
+                    lane=",".join(self.orders.lanes), study=self.orders.study,
+                    device=device.name, alone_on=device.marks,
+                    before_job=self._may_begin, after_job=self._ended,
+                )  # fmt: skip
+            except _lease.Taken:
+                continue
+            self.device = device
+            self.record.worker = lease.worker
+            lanes = ", ".join(self.orders.lanes)
+            return self.say(f"worker {lease.worker}: {lanes} on {device.name}")
+        told = ", ".join(device.name for device in self.devices)
+        raise LaneError(f"each GPU asked for ({told}) has a worker; one GPU serves one worker")
 
     def _round(self) -> bool:
         """Drain every table once; whether anything was done."""

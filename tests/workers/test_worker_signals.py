@@ -23,7 +23,8 @@ def test_a_sigterm_that_populate_answers_itself_ends_the_worker_in_order():
 
     table = SimpleNamespace(populate=populate, jobs=SimpleNamespace(refresh=lambda *_: None))
     with StopSign(1.0) as stop:
-        cpu = Device("cpu", "cpu")
+        cpu = [Device("cpu")]
         worker = _Worker(Orders(lanes=("io",)), cpu, stop, lambda text: None, lambda job: None)
+        worker.device = cpu[0]
         worker._drain("recording.Ingestion", table)
         assert stop.requested

@@ -83,6 +83,9 @@ def status(
     schemas.activate(create=False)
     if json:
         print_json({"tables": table_status(study), "workers": workers_at_work()})
+        while watch:
+            time.sleep(every)
+            print_json({"tables": table_status(study), "workers": workers_at_work()})
         return
     if not watch:
         for view in _views(table_status(study), workers_at_work()):
