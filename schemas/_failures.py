@@ -3,11 +3,13 @@
 import errno
 import os
 import re
+import socket
+import ssl
 import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from datajoint.errors import LostConnectionError
+from datajoint.errors import DataJointError, LostConnectionError
 
 from ._lease import LeaseLost
 from ._stores import is_store_full
@@ -16,15 +18,25 @@ RETRY_S = float(os.environ.get("FIELDBASE_RETRY", 5))
 LONGEST_S = 600.0
 TRIES = 6
 
-MYSQL_PASSES = {1040, 1053, 1205, 1213, 2003, 2006, 2013, 3024}
-"""Too many connections, shutdown, lock wait, deadlock, lost connection, time-out."""
+MYSQL_PASSES = {
+    0, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 2003, 2006, 2013,
+    2055, 3024, 3168, 4031,
+}  # fmt: skip
+"""Too many connections, shutdown, network, lock wait, deadlock, kill, lost connection, time-out."""
 POSTGRES_PASSES = re.compile(r"^(08|40|53|55P03|57P|58)")
 """Connection, serialization and deadlock, resources, lock wait, shutdown, system."""
 NETWORK = {
     errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EPIPE, errno.ETIMEDOUT,
     errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ESTALE,
 }  # fmt: skip
+NETWORK_MODULES = {"requests", "urllib3", "http", "aiohttp", "botocore", "fsspec"}
+NETWORK_NAMES = re.compile(
+    r"Time-?out|Connect|Disconnected|Payload|Incomplete|Protocol|Chunked|MaxRetry|HTTPClient"
+)
 HTTP_PASSES = {408, 425, 429, 500, 502, 503, 504}
+S3_PASSES = {"SlowDown", "InternalError", "RequestTimeout", "ServiceUnavailable"}
+CHANGED = "`make_fetch` data has changed"
+"""What DataJoint says of a job whose input was replaced while it was computed."""
 
 
 class Stopped(SystemExit):
@@ -56,13 +68,16 @@ def classify(error: BaseException) -> Failure:
     """Sort an exception of a job."""
     chain = list(_chain(error))
     kind = next((kind for kind in map(_kind, chain) if kind is not None), "permanent")
+    if kind == "transient" and any(isinstance(e, ssl.SSLCertVerificationError) for e in chain):
+        kind = "permanent"
     stack = "".join(traceback.format_exception(error)).splitlines()
+    message = getattr(error, "message", None) or " ".join(str(error).split()) or "no message"
     return Failure(
         kind=kind,
         stage=getattr(error, "stage", None) or type(error).__name__,
-        message=getattr(error, "message", None) or " ".join(str(error).split()) or "no message",
-        way_out=getattr(error, "way_out", None) or WAYS_OUT.get(kind),
-        stack=tuple(stack[-40:]),
+        message=_storable(message),
+        way_out=_storable(getattr(error, "way_out", None) or WAYS_OUT.get(kind)),
+        stack=tuple(_storable(line) for line in stack[-40:]),
     )
 
 
@@ -75,6 +90,11 @@ WAYS_OUT = {
     "transient": "it is tried again by itself; `fieldbase retry` does so at once",
     "full": "make room (`fieldbase gc` lists what nothing refers to); the lane goes on by itself",
 }
+
+
+def _storable(text: str | None) -> str | None:
+    """Text as both servers keep it: messages quote names from files, whatever is in them."""
+    return text and text.encode("utf-8", "replace").decode().replace("\x00", "?")
 
 
 def _kind(error: BaseException) -> str | None:
@@ -92,6 +112,10 @@ def _passes(error: BaseException) -> bool:
         return True
     if isinstance(error, LostConnectionError | ConnectionError | TimeoutError):
         return True
+    if isinstance(error, socket.gaierror | ssl.SSLError):
+        return True
+    if isinstance(error, DataJointError) and CHANGED in str(error):
+        return True
     if isinstance(error, OSError) and error.errno in NETWORK:
         return True
     module = type(error).__module__.partition(".")[0]
@@ -101,9 +125,9 @@ def _passes(error: BaseException) -> bool:
         code = getattr(error, "pgcode", None)
         lost = type(error).__name__ in ("OperationalError", "InterfaceError")
         return bool(POSTGRES_PASSES.match(code)) if code else lost
-    if module in ("requests", "urllib3", "aiohttp", "botocore", "fsspec") and _http(error) is None:
-        return bool(re.search(r"Time-?out|Connect|Disconnected|Payload|Incomplete", _names(error)))
-    return _http(error) in HTTP_PASSES or _s3_code(error) in ("SlowDown", "InternalError")
+    if module in NETWORK_MODULES and _http(error) is None:
+        return bool(NETWORK_NAMES.search(_names(error)))
+    return _http(error) in HTTP_PASSES or _s3_code(error) in S3_PASSES
 
 
 def _http(error: BaseException) -> int | None:

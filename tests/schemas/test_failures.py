@@ -1,11 +1,16 @@
 """What a failure is decides what becomes of the job."""
 
 import errno
+import http.client
+import socket
+import ssl
 
+import botocore.exceptions
 import pymysql
 import pytest
 import requests
-from datajoint.errors import LostConnectionError
+import urllib3
+from datajoint.errors import DataJointError, LostConnectionError
 
 from pipeline.nwb import ReadError
 from schemas._failures import TRIES, Stopped, classify, delay_s
@@ -29,7 +34,26 @@ def caused(error, cause):
         (LostConnectionError("gone"), "transient"),
         (pymysql.err.OperationalError(1213, "Deadlock found"), "transient"),
         (pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"), "transient"),
+        (pymysql.err.OperationalError(4031, "disconnected because of inactivity"), "transient"),
+        (pymysql.err.InterfaceError(0, ""), "transient"),
         (pymysql.err.ProgrammingError(1064, "syntax"), "permanent"),
+        (DataJointError("Failed! The `make_fetch` data has changed"), "transient"),
+        (DataJointError("no such attribute"), "permanent"),
+        (caused(RuntimeError("x"), socket.gaierror(socket.EAI_AGAIN, "no name")), "transient"),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), "transient"),
+        (
+            caused(
+                requests.exceptions.SSLError("x"), ssl.SSLCertVerificationError(1, "self-signed")
+            ),
+            "permanent",
+        ),
+        (http.client.IncompleteRead(b"half"), "transient"),
+        (requests.exceptions.ChunkedEncodingError("broken"), "transient"),
+        (requests.exceptions.InvalidURL("no host"), "permanent"),
+        (urllib3.exceptions.ProtocolError("broken"), "transient"),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="s3"), "transient"),
+        (botocore.exceptions.ResponseStreamingError(error="cut"), "transient"),
+        (botocore.exceptions.NoCredentialsError(), "permanent"),
         (http_error(503), "transient"),
         (http_error(429), "transient"),
         (http_error(404), "permanent"),

@@ -119,6 +119,15 @@ def test_a_permanent_failure_is_an_error_at_once_and_retry_makes_it_pending(queu
     assert len(queue.tries()) == 1
 
 
+def test_a_message_that_no_server_could_keep_is_kept_as_far_as_it_can_be(queue):
+    queue.files("odd")
+    queue.answers["odd"] = ValueError("no session 'a\x00b\udcffc'")
+    queue.jobs.refresh(queue.keys)
+    queue.populate()
+    assert queue.states() == ["error"]
+    assert queue.tries()[0]["error_message"] == "no session 'a?b?c'"
+
+
 def test_a_bad_file_has_a_row_and_no_failed_job(queue, tables):
     queue.files("bad")
     queue.answers["bad"] = ReadError("open", "no HDF5", "download it again")
