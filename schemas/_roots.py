@@ -5,6 +5,8 @@ import os
 import tomllib
 from pathlib import Path
 
+from fasteners import InterProcessLock
+
 from ._home import home_folder
 from ._names import safe_name
 
@@ -14,11 +16,7 @@ def data_roots() -> dict[str, Path]:
 
     From ``roots.toml`` in the home folder; entries of the JSON in ``$FIELDBASE_ROOTS`` win.
     """
-    roots: dict[str, str] = {}
-    file = home_folder() / "roots.toml"
-    if file.exists():
-        roots |= tomllib.loads(file.read_text(encoding="utf-8")).get("roots", {})
-    roots |= json.loads(os.environ.get("FIELDBASE_ROOTS", "{}"))
+    roots = _written_down() | json.loads(os.environ.get("FIELDBASE_ROOTS", "{}"))
     return {name: Path(folder).expanduser() for name, folder in roots.items()}
 
 
@@ -30,18 +28,29 @@ def add_root(name: str, folder: Path) -> None:
     ValueError
         If the name stands for another folder already.
     """
-    roots = data_roots()
     folder = folder.expanduser().resolve()
-    if name in roots and roots[name].resolve() != folder:
-        raise ValueError(
-            f"data root {name!r} is {roots[name]} on this machine; asked for {folder}. "
-            "Choose another name, or change roots.toml in the home folder."
-        )
-    roots[name] = folder
     home_folder().mkdir(parents=True, exist_ok=True)
-    lines = [f"{json.dumps(key)} = {json.dumps(str(path))}" for key, path in sorted(roots.items())]
-    text = "[roots]\n" + "\n".join(lines) + "\n"
-    (home_folder() / "roots.toml").write_text(text, encoding="utf-8")
+    with InterProcessLock(home_folder() / "roots.lock"):
+        known = data_roots().get(name)
+        if known is not None and known.resolve() != folder:
+            raise ValueError(
+                f"data root {name!r} is {known} on this machine; asked for {folder}. "
+                "Choose another name, or change roots.toml in the home folder."
+            )
+        _write_down(_written_down() | {name: str(folder)})
+
+
+def _written_down() -> dict[str, str]:
+    file = home_folder() / "roots.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")).get("roots", {}) if file.exists() else {}
+
+
+def _write_down(roots: dict[str, str]) -> None:
+    """Replace the file whole: a process that is killed leaves the one there was."""
+    lines = [f"{json.dumps(key)} = {json.dumps(folder)}\n" for key, folder in sorted(roots.items())]
+    partial = home_folder() / "roots.toml.partial"
+    partial.write_text("[roots]\n" + "".join(lines), encoding="utf-8")
+    partial.replace(home_folder() / "roots.toml")
 
 
 def root_of(path: Path) -> tuple[str, str]:
