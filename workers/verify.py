@@ -11,11 +11,13 @@ from pipeline.nwb import ReadError
 from pipeline.nwb.errors import ContentChanged, TransientReadError
 from schemas import dataset, embedding, prediction, session, training, windows
 from schemas._digests import digest_arrays, digest_content, digest_files
-from schemas._sources import source_of
+from schemas._sources import place_of_copy, source_of
 from schemas._split import assignment_digest
 from schemas._tables import name_of
 from schemas._windows import ARRAYS
 
+from .archive.download import is_intact
+from .extras import is_installed, pip_line
 from .stored import StoredArray, files_of
 
 PREDICTED = ("outputs", "window_index", "site_index")
@@ -124,12 +126,21 @@ def _check_row(kind: type, check, key: dict[str, Any], verdict: Verdict) -> None
     except ReadError as error:
         damage, way_out = [error.message], error.way_out
     except (FileNotFoundError, ValueError) as error:
-        damage.append(_told(error))
+        told = _told(error)
         if kind is session.NwbFile:
-            way_out = "bring it back, or say where it lies now: fieldbase init --root NAME=FOLDER"
+            told, way_out = _where(told)
+        damage.append(told)
     except OSError as error:
         verdict.untold.append(Finding(name, key, _told(error), "verify again once it can be read"))
     verdict.damage += [Finding(name, key, what, way_out) for what in damage]
+
+
+def _where(told: str) -> tuple[str, str]:
+    """What is said of a file that is not where it should be, and its way out, told once."""
+    what, _, way_out = told.rpartition(". ")
+    if what:
+        return what, way_out
+    return told, "bring it back, or say where it lies now: fieldbase init --root NAME=FOLDER"
 
 
 def _told(error: Exception) -> str:
@@ -147,7 +158,24 @@ def _file(row: dict[str, Any]) -> Iterator[str]:
         if not later:
             raise
         raise Untold(f"revision {max(later.to_arrays('revision'))} stands in its place") from None
+    _copy(row)
     yield from ()
+
+
+def _copy(row: dict[str, Any]) -> None:
+    """Raise ReadError if this machine's copy of an asset has not the archive's checksum."""
+    copy = place_of_copy(row)
+    if row["asset"] is None or copy is None or not copy.is_file():
+        return
+    if row["etag"] is None:
+        raise Untold(f"the archive had no checksum for {copy} when it was registered")
+    if not is_installed("dandischema"):
+        raise Untold(f"the checksum of {copy} needs dandi: {pip_line('dandi')}")
+    if not is_intact(row, copy):
+        raise ReadError(
+            "changed", f"{copy} has another checksum than the archive's {row['etag']}",
+            "remove it: it is read from the archive, or fetched again by `ingest --download`",
+        )  # fmt: skip
 
 
 def _windows(row: dict[str, Any]) -> Iterator[str]:
@@ -211,7 +239,8 @@ def _compare(what: str, found: str, stored: str | None) -> Iterator[str]:
 def tell(finding: Finding) -> str:
     """One line."""
     key = ", ".join(f"{name} {str(value)[:16]}" for name, value in finding.key.items())
-    return f"{finding.table} {key}: {finding.what}. {finding.way_out.capitalize()}."
+    way_out = finding.way_out[:1].upper() + finding.way_out[1:]
+    return f"{finding.table} {key}: {finding.what}. {way_out}."
 
 
 def to_line(verdict: Verdict) -> str:

@@ -98,7 +98,7 @@ def test_a_hurt_object_is_told_with_its_row_and_nothing_else_is(stored, module, 
 
 def test_a_file_that_changed_or_went_is_told(embedded):
     from schemas import session
-    from workers.verify import verify
+    from workers.verify import tell, verify
 
     file = sorted((embedded / "lab").rglob("*.nwb"))[0]
     content = file.read_bytes()
@@ -110,6 +110,7 @@ def test_a_file_that_changed_or_went_is_told(embedded):
         (found,) = verify(table="session.nwbfile").damage
         row = (session.NwbFile & found.key).fetch1()
         assert file.name in row["path"]
+        assert tell(found).count("--root NAME=FOLDER") == 1
     finally:
         file.write_bytes(content)
     assert not verify(table="NwbFile").damage

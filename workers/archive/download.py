@@ -127,10 +127,10 @@ def _fetch_one(row: dict[str, Any], on_file: Callable[[str], None]) -> None:
             return
         on_file(row["path"])
         _fill(row, partial)
-        if not _intact(row, partial):
+        if not is_intact(row, partial):
             partial.unlink()
             _fill(row, partial)  # once more from the beginning
-            if not _intact(row, partial):
+            if not is_intact(row, partial):
                 partial.unlink()
                 raise ReadError(
                     "checksum",
@@ -204,7 +204,7 @@ def _refuse_other(url: str, row: dict[str, Any], whole: int | None, mark: str | 
     raise ContentChanged("changed", f"{url} is {told}", "ingest it again with --revise")
 
 
-def _intact(row: dict[str, Any], partial: Path) -> bool:
+def is_intact(row: dict[str, Any], partial: Path) -> bool:
     """Whether a copy has the checksum the archive gives; true where there is none."""
     if row["asset"] is None or row["etag"] is None:
         return True
