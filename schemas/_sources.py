@@ -107,7 +107,7 @@ def place_of_copy(file: dict[str, Any]) -> Path | None:
         dandiset, _, path = file["path"].partition("/")
         version = file["dandi_version"]
         shown = f"draft-{file['asset'][:8]}" if version == "draft" else version
-        return folder / dandiset / shown / _inside(path)
+        return folder / _inside(f"{dandiset}/{shown}/{path}")
     parts = urlsplit(file["path"])
     name = _inside(f"{parts.netloc.replace(':', '-')}/{parts.path.lstrip('/') or 'file'}")
     if parts.query:

@@ -288,8 +288,29 @@ def test_a_copy_that_was_written_over_is_refused(
     forget(tables, archive)
 
 
+def test_verify_tells_a_copy_in_which_one_bit_went_over(archive, type_ingest, tables):
+    from schemas._sources import source_of
+    from workers.verify import verify
+
+    type_ingest(f"dandi:{DANDISET}", "--download")
+    assert not verify(table="NwbFile").damage
+    row = (tables.session.NwbFile & "asset is not null").to_dicts(limit=1)[0]
+    copy = Path(source_of(row))
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy.chmod(0o644)
+    copy.write_bytes(content)
+    (found,) = verify(table="NwbFile").damage
+    assert found.key == {"nwb_file": row["nwb_file"]}
+    assert "another checksum" in found.what
+    assert str(copy) in found.what
+    assert "remove it" in found.way_out
+    forget(tables, archive)
+
+
 @pytest.mark.parametrize("name", ["../../out.nwb", "/etc/out.nwb", "a/../../../out.nwb"])
-def test_no_name_in_the_archive_leads_out_of_the_folder(archive, tmp_path, name):
+@pytest.mark.parametrize("version", ["draft", "../../..", "/etc"])
+def test_no_name_in_the_archive_leads_out_of_the_folder(archive, tmp_path, name, version):
     from schemas._roots import add_root
     from schemas._sources import archive_root, place_of_copy
 
@@ -297,7 +318,7 @@ def test_no_name_in_the_archive_leads_out_of_the_folder(archive, tmp_path, name)
     add_root(archive_root(), folder)
     row = {
         "root": archive_root(), "path": f"{DANDISET}/{name}", "asset": "a1b2c3d4e5",
-        "dandi_version": "draft", "revision": 0,
+        "dandi_version": version, "revision": 0,
     }  # fmt: skip
     place = place_of_copy(row)
     assert place.resolve().is_relative_to(folder / DANDISET)
