@@ -110,8 +110,8 @@ def _told(folds: list[Vectors], asked: dict[str, Any]) -> str:
     """What to say if the embeddings had heard the real labels."""
     tasks = training.TrainingTask * training.FitParamSet
     names = [{"training": name} for name in {fold.training for fold in folds}]
-    if "finetune" in set((tasks & names).to_arrays("objective")):
-        return "; these embeddings were fine-tuned on the real names, which favours them"
+    if {"finetune", "frozen"} & set((tasks & names).to_arrays("objective")):
+        return "; these embeddings were trained on the real names, which favours them"
     return ""
 
 

@@ -51,7 +51,8 @@ class Family:
     needs
         Fields of ``Batch`` that must be there.
     objectives
-        What ``fit`` may be asked for; ``none`` fits in ``prepare`` alone.
+        What ``fit`` may be asked for; ``frozen`` trains the head alone, ``none`` fits in
+        ``prepare`` alone.
     """
 
     params: type[Params]
@@ -60,7 +61,7 @@ class Family:
     tokens: Literal["channel", "time"]
     output: Literal["classes", "rates"]
     needs: frozenset[str]
-    objectives: tuple[Literal["ssl", "finetune", "none"], ...]
+    objectives: tuple[Literal["ssl", "finetune", "frozen", "none"], ...]
 
 
 def _channelwise(params: type[Params], target: str, needs: str, *objectives: str) -> Family:
@@ -69,8 +70,11 @@ def _channelwise(params: type[Params], target: str, needs: str, *objectives: str
     )
 
 
+BACKBONE = ("ssl", "finetune", "frozen", "none")
+"""Objectives of every family with a self-supervised backbone: compared in one setting."""
+
 MODELS: Mapping[str, Family] = {
-    "lfp2vec": _channelwise(Lfp2VecParams, "lfp2vec:Lfp2Vec", "lfp", "ssl", "finetune"),
+    "lfp2vec": _channelwise(Lfp2VecParams, "lfp2vec:Lfp2Vec", "lfp", *BACKBONE),
     "band_power": _channelwise(BandPowerParams, "band_power:BandPower", "lfp"),
     "position_only": _channelwise(PositionOnlyParams, "position_only:PositionOnly", "position"),
     "amplitude_only": _channelwise(AmplitudeOnlyParams, "amplitude_only:AmplitudeOnly", "lfp"),

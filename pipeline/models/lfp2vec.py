@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from ..nn import masking
@@ -25,6 +24,7 @@ from ..nn.unfolded import UnfoldedConv
 from ..training.batches import Batch
 from .context import DataContext
 from .draws import Draws, LossInShares, Pool
+from .head import AT_REST, Head, at_rest, label_weight, region_loss, solve_head
 from .parameters import CONV_KERNEL, CONV_STRIDE, EmbedParams, Lfp2VecParams
 from .wav2vec_weights import load_audio
 
@@ -44,7 +44,11 @@ class Lfp2Vec(LossInShares, nn.Module):
         first = self.network.wav2vec2.feature_extractor.conv_layers[0]
         first.conv = UnfoldedConv.like(first.conv)
         n_classes = len(context.classes)
-        self.head = Head(params, n_classes) if n_classes else None
+        self.head = (
+            Head(params.hidden, params.head_dim, n_classes, relu=params.head == "relu")
+            if n_classes
+            else None
+        )
 
     @classmethod
     def build(
@@ -64,15 +68,17 @@ class Lfp2Vec(LossInShares, nn.Module):
         return model
 
     def prepare(self, batches: Iterable[Batch]) -> None:
-        """Nothing to do before the first step."""
+        """Nothing before the first step; without steps a regression on the hidden states."""
+        if self.objective == "none" and self.head is not None:
+            weights = getattr(self, "class_weights", None)
+            solve_head(self.head, batches, self._at_rest, weights)
 
     def draw(self, batch: Batch, rng: Generator) -> Draws:
         """Spans of hidden frames, and for self-supervision the frames to tell them from."""
         p, ssl = self.params, self.objective == "ssl"
         sequences = batch.channel.numel()
-        hidden = self._mask(
-            sequences, rng, p.mask_probability if ssl else p.finetune_mask_probability
-        )
+        seen = 0.0 if self.objective in AT_REST else p.finetune_mask_probability
+        hidden = self._mask(sequences, rng, p.mask_probability if ssl else seen)
         negatives = sample_negatives(hidden, p.negatives, rng) if ssl else None
         scored = float(hidden.sum()) if ssl else label_weight(batch.region.flatten(), self)
         rows = hidden.view(len(batch), -1)  # (B, C F)
@@ -80,6 +86,11 @@ class Lfp2Vec(LossInShares, nn.Module):
 
     def share(self, batch: Batch, draws: Draws, pool: Pool | None = None) -> dict[str, Tensor]:
         """Contrastive and diversity loss per masked frame, or cross-entropy of the regions."""
+        region = batch.region.flatten()
+        if self.objective in AT_REST:
+            logits = self._require_head()(self._at_rest(batch))
+            self.head.trained |= self.objective == "frozen"
+            return {"total": region_loss(logits, region, self) / draws.scored}
         audio = self.audio(batch)
         # masks of ours even if empty: else transformers draws its own from numpy's global stream
         hidden = draws.hidden.view(len(audio), -1).to(audio.device)
@@ -92,7 +103,7 @@ class Lfp2Vec(LossInShares, nn.Module):
         head.trained.fill_(True)
         out = self.network.wav2vec2(audio, mask_time_indices=hidden)
         logits = head(out.last_hidden_state)
-        return {"total": region_loss(logits, batch.region.flatten(), self) / draws.scored}
+        return {"total": region_loss(logits, region, self) / draws.scored}
 
     def pooled(self, batch: Batch, draws: Draws) -> Tensor | None:
         """How often each codeword is used: the diversity loss is about the whole batch."""
@@ -129,6 +140,10 @@ class Lfp2Vec(LossInShares, nn.Module):
         n_out = round(self.context.window_s * self.params.model_rate)
         sequences = batch.lfp.transpose(1, 2).flatten(0, 1)  # (B C, T)
         return standardise(resample_to(sequences, n_out))
+
+    def _at_rest(self, batch: Batch) -> Float[Tensor, "sequence frame dim"]:
+        with at_rest(self.network):
+            return self.hidden(self.audio(batch))
 
     def hidden(
         self, audio: Float[Tensor, "sequence sample"], *, layers: int | None = None
@@ -167,54 +182,13 @@ class Lfp2Vec(LossInShares, nn.Module):
             min_spans=self.params.mask_min_spans,
         ).hidden
 
-    def _require_head(self) -> "Head":
+    def _require_head(self) -> Head:
         if self.head is None:
             raise ValueError(
                 "this lfp2vec has no head: its context names no classes. Build it with classes and "
                 "fine-tune it, or use its hidden embedding"
             )
         return self.head
-
-
-class Head(nn.Module):
-    """Per-frame projection, mean over time, classifier; ``trained`` is stored with the weights."""
-
-    trained: Tensor
-
-    def __init__(self, params: Lfp2VecParams, n_classes: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(params.hidden, params.head_dim)
-        self.classify = nn.Linear(params.head_dim, n_classes)
-        self.relu = params.head == "relu"
-        self.register_buffer("trained", torch.tensor(False))
-
-    def pooled(self, hidden: Float[Tensor, "s frame dim"]) -> Float[Tensor, "s head"]:
-        """What enters the last linear layer.
-
-        The published code projects each frame and averages; the published text averages and
-        applies a ReLU layer.
-        """
-        if self.relu:
-            return F.relu(self.project(hidden.mean(dim=1)))
-        return self.project(hidden).mean(dim=1)
-
-    def forward(self, hidden: Float[Tensor, "s frame dim"]) -> Float[Tensor, "s klass"]:
-        return self.classify(self.pooled(hidden))
-
-
-def region_loss(logits: Tensor, region: Tensor, model: nn.Module) -> Float[Tensor, ""]:
-    """Summed cross-entropy of labelled rows, weighted by ``model.class_weights`` if ``fit`` did."""
-    weights = getattr(model, "class_weights", None)
-    if weights is not None:
-        weights = weights.to(logits.device)
-    return F.cross_entropy(logits.float(), region, weight=weights, ignore_index=-1, reduction="sum")
-
-
-def label_weight(region: Tensor, model: nn.Module) -> float:
-    """What the mean of ``region_loss`` divides by: the weights of all labelled rows."""
-    weights = getattr(model, "class_weights", None)
-    labels = region[region >= 0]
-    return float(len(labels) if weights is None else weights[labels].sum())
 
 
 def ssl_parts(

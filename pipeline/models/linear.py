@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from sklearn.linear_model import LogisticRegression
 from torch import Generator, Tensor, nn
 
 from ..training.batches import Batch
 from .context import DataContext
 from .draws import Draws, LossInShares, Pool
+from .logistic import fit_logistic
 from .parameters import EmbedParams, LinearParams
-
-UNSEEN = -30.0
-"""Logit offset of a class that the training data lacks."""
 
 
 class LinearBaseline(LossInShares, nn.Module):
@@ -74,7 +71,16 @@ class LinearBaseline(LossInShares, nn.Module):
             sd = x.std(axis=0)
             self.mean.copy_(torch.from_numpy(x.mean(axis=0)))
             self.sd.copy_(torch.from_numpy(np.where(sd > 0, sd, 1)))
-        self._store(*self._regress((x - _np(self.mean)) / _np(self.sd), y))
+        coef, intercept = fit_logistic(
+            (x - _np(self.mean)) / _np(self.sd),
+            y,
+            n_classes=len(self.context.classes),
+            inverse_penalty=self.params.inverse_penalty,
+            max_iterations=self.params.max_iterations,
+            class_weight="balanced" if self.params.balanced else None,
+        )
+        self.classify.weight.copy_(torch.from_numpy(coef))
+        self.classify.bias.copy_(torch.from_numpy(intercept))
 
     def draw(self, batch: Batch, rng: Generator) -> Draws:
         """Nothing is random here: the loss is about the labelled channels."""
@@ -110,26 +116,6 @@ class LinearBaseline(LossInShares, nn.Module):
             x.append(_np(self.features(batch)[known]).astype(np.float64))
             y.append(_np(batch.region[known]))
         return np.concatenate(x), np.concatenate(y)
-
-    def _regress(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        seen = np.unique(y)
-        if len(seen) == 1:
-            return np.zeros((1, x.shape[1])), np.zeros(1), seen
-        regression = LogisticRegression(
-            C=self.params.inverse_penalty,
-            max_iter=self.params.max_iterations,
-            class_weight="balanced" if self.params.balanced else None,
-        ).fit(x, y)
-        coef, intercept = regression.coef_, regression.intercept_
-        if len(seen) == 2:  # scikit-learn keeps one score for two classes
-            coef, intercept = np.stack([-coef[0], coef[0]]) / 2, np.array([-1, 1]) * intercept / 2
-        return coef, intercept, seen
-
-    def _store(self, coef: np.ndarray, intercept: np.ndarray, seen: np.ndarray) -> None:
-        self.classify.weight.zero_()
-        self.classify.bias.fill_(UNSEEN)
-        self.classify.weight[seen] = torch.from_numpy(coef).float().to(self.mean.device)
-        self.classify.bias[seen] = torch.from_numpy(intercept).float().to(self.mean.device)
 
 
 def _np(x: Tensor) -> np.ndarray:

@@ -72,3 +72,48 @@ def sample_negatives(
     draw = (torch.rand(len(row), count, generator=rng) * (per_row[row] - 1)[:, None]).long()
     draw = draw.clamp(max=(per_row[row] - 2)[:, None])
     return start[:, None] + draw + (draw >= own[:, None])
+
+
+def nt_xent_sum(
+    own: Float[Tensor, "view dim"],
+    every: Float[Tensor, "other dim"],
+    *,
+    first: int,
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Sum over views of the cross-entropy of picking the same window's other view.
+
+    Views of one window are neighbours: ``every`` holds windows' views 0, 1, 0, 1, ….
+
+    Parameters
+    ----------
+    own
+        Views to sum over; rows ``first`` onwards of ``every``.
+    every
+        All views of the batch: each is told from all others by cosine similarity.
+
+    Source: Chen et al. 2020 (SimCLR), NT-Xent.
+    """
+    similarity = F.normalize(own, dim=-1) @ F.normalize(every, dim=-1).T / temperature
+    place = torch.arange(first, first + len(own), device=own.device)
+    itself = place[:, None] == torch.arange(len(every), device=own.device)
+    return F.cross_entropy(
+        similarity.masked_fill(itself, float("-inf")), place ^ 1, reduction="sum"
+    )
+
+
+def content_aware_sums(
+    found: Float[Tensor, "*cell"],
+    truth: Float[Tensor, "*cell"],
+    target: Bool[Tensor, "*cell"],
+    *,
+    threshold: float,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Summed absolute error of target cells, and of those with content.
+
+    Content is what lies farther than ``threshold`` from the mean, which is 0.
+
+    Source: Wang et al. 2023 (BrainBERT).
+    """
+    error = (found - truth).abs() * target
+    return error.sum(), (error * (truth.abs() > threshold)).sum()

@@ -158,10 +158,10 @@ def check(model: FoundationModel, params: FitParams, validated: bool) -> None:
         raise ValueError(
             f"self-supervised training has no validation {params.select}; select 'loss' or 'last'"
         )
-    if params.objective == "finetune" and not model.context.classes:
+    if params.objective in ("finetune", "frozen") and not model.context.classes:
         raise ValueError(
-            "objective 'finetune' needs classes, the model was built without any; label the "
-            "training channels or train with objective 'ssl'"
+            f"objective {params.objective!r} needs classes, the model was built without any; "
+            "label the training channels or train with objective 'ssl'"
         )
 
 

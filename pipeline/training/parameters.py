@@ -11,9 +11,11 @@ class FitParams(Params):
     """One training run; every number that changes its weights except the seed.
 
     Defaults follow fine-tuning in He et al. 2025, with bf16 only where it is asked for.
+    ``frozen`` trains the head alone; ``none`` takes no step: of a self-supervised family it is a
+    logistic regression on the hidden states as they came.
     """
 
-    objective: Literal["ssl", "finetune", "none"] = "finetune"
+    objective: Literal["ssl", "finetune", "frozen", "none"] = "finetune"
     epochs: int = Field(10, ge=0, description="0 fits in prepare() alone")
     batch_size: int = Field(32, gt=0)
     accumulate: int = Field(1, gt=0, description="batches per optimiser step")
