@@ -25,6 +25,7 @@ from ._failures import Failure, classify, delay_s
 from ._guard import Guarded
 from ._locks import let_go, take_lock
 from ._names import clip
+from ._reap import live_leases
 from ._tables import name_of
 
 
@@ -97,6 +98,16 @@ class LeasedJobs(Job):
         done = (self & "status in ('pending', 'error')").restrict(made, semantic_check=False)
         removed = vanished.delete_quick(get_count=True) + done.delete_quick(get_count=True)
         return {"added": added, "removed": removed, "orphaned": 0, "re_pended": re_pended}
+
+    def left(self, *restrictions: Any) -> dj.Table:
+        """Keys still to be made, queued or not: not failed, and no living process is at them."""
+        asked = self.target.key_source & AndList(restrictions)
+        living = [str(row["lease"]) for row in live_leases(self.connection)] or ["0"]
+        settled = self & (
+            "status IN ('error', 'ignore') OR "
+            f"status = 'reserved' AND connection_id IN ({', '.join(living)})"
+        )
+        return (asked - self.target.proj()).restrict(Not(settled), semantic_check=False)
 
     def reserve(self, key: dict[str, Any]) -> bool:
         """Take a pending job under this process's lease; False if another was faster."""

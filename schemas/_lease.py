@@ -116,12 +116,6 @@ class Lease:
         with self._lock:
             return give_back(self._connection, [job] if job else self._jobs, self.number, where)
 
-    def try_to_give_back(self) -> int:
-        """`give_back` of all jobs, or 0 while the server is away."""
-        with suppress(Exception):
-            return self.give_back()
-        return 0
-
     def end(self) -> None:
         """Hand back what is reserved and let the lease go."""
         global _current

@@ -100,6 +100,7 @@ class _Worker:
         self.orders, self.devices, self.stop = orders, devices, stop
         self.say, self.on_job, self.record = say, on_job, Record()
         self.paused_until, self.pause_s = 0.0, PAUSE_S
+        self.unsettled = False  # whether a job may be reserved that is not at hand
         self.refreshed: dict[str, float] = {}
         self.tables = tables_of(orders.lanes)
 
@@ -110,11 +111,11 @@ class _Worker:
         try:
             self._take_lease()
             while not self.stop.requested:
-                worked = self._round()
-                if not worked and self.orders.until_idle and self._is_idle():
+                if self._round():
+                    continue
+                if self.orders.until_idle and self._surviving(self._is_idle):
                     break
-                if not worked:
-                    self.stop.wait(self.orders.poll_s)
+                self.stop.wait(self.orders.poll_s)
         except Stopped:
             pass
         finally:
@@ -144,16 +145,14 @@ class _Worker:
         """Drain every table once; whether anything was done."""
         before = self.record.total
         for name, table in self.tables:
-            try:
-                self._drain(name, table)
-            except Exception as error:
-                self._survive(error)
+            self._surviving(self._drain, name, table)
             if self.stop.requested or time.monotonic() < self.paused_until:
                 break
         return self.record.total > before
 
     def _drain(self, name: str, table: type[dj.Table]) -> None:
         """Make what there is to make in one table."""
+        self._settle()
         keys = None if self.orders.study is None else jobs_of_study(self.orders.study, table)
         if keys == []:
             return
@@ -217,27 +216,32 @@ class _Worker:
         self.paused_until = time.monotonic() + self.pause_s
         self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
 
-    def _survive(self, error: Exception) -> None:
-        """Outside a job: wait for a server that is away, give up on anything else."""
-        failure = classify(error)
-        if failure.kind not in ("transient", "lost"):
-            raise error
-        self.say(f"{failure.message}; the worker waits and tries again")
-        self.stop.wait(min(self.orders.poll_s, 5.0))
+    def _surviving(self, step: Callable[..., Any], *given: Any) -> Any:
+        """What a step outside a job answers; None, after a while, if the server was away."""
+        try:
+            return step(*given)
+        except Exception as error:
+            failure = classify(error)
+            if failure.kind not in ("transient", "lost"):
+                raise
+            self.unsettled = True
+            self.say(f"{failure.message}; the worker waits and tries again")
+            self.stop.wait(min(self.orders.poll_s, 5.0))
+
+    def _settle(self) -> None:
+        """Hand back a job that was reserved when the server went away."""
         lease = _lease.current()
-        if lease is not None:
-            lease.try_to_give_back()
+        if self.unsettled and lease is not None:
+            lease.give_back()
+        self.unsettled = False
 
     def _is_idle(self) -> bool:
-        """Whether nothing waits in these lanes, now or for a later try."""
-        if time.monotonic() < self.paused_until:
+        """Whether nothing is to be made in these lanes, now or later, queued or not."""
+        if self.unsettled or time.monotonic() < self.paused_until:
             return False
         for _, table in self.tables:
-            wanted = table.jobs.pending
-            if self.orders.study is not None:
-                keys = jobs_of_study(self.orders.study, table)
-                wanted = wanted & keys if keys else []
-            if len(wanted):
+            keys = None if self.orders.study is None else jobs_of_study(self.orders.study, table)
+            if keys != [] and len(table.jobs.left(*(() if keys is None else (keys,)))):
                 return False
         return True
 
