@@ -138,7 +138,11 @@ class Lease:
     def _hold(self) -> bool:
         """Take the advisory lock over the lease's own connection; False if another has it."""
         limit_silence(self._connection)
-        return take_lock(self._connection, self.number)
+        held = take_lock(self._connection, self.number)
+        for name in self.orders.get("alone_on", ()) if held else ():
+            if not take_lock(self._connection, name):
+                log.warning("%s went to another worker while %s was away", name, self.worker)
+        return held
 
     def _keep(self) -> None:
         while not self._ended.wait(BEAT_S * (0.8 + 0.4 * secrets.randbelow(100) / 100)):
@@ -152,8 +156,15 @@ class Lease:
                     reap(self._connection, self._jobs, but=self.number)
             except Exception as error:
                 log.warning("lease of %s: %s", self.worker, " ".join(str(error).split()))
-                if not self._regain():
+                if not self._stands() and not self._regain():
                     return
+
+    def _stands(self) -> bool:
+        """Whether the connection, and the lock with it, outlived what failed (a deadlock)."""
+        with suppress(Exception), self._lock:
+            self._query("SELECT 1")
+            return True
+        return False
 
     def _regain(self) -> bool:
         """Connect and lock again; False once the lease is lost."""
@@ -263,13 +274,18 @@ def current() -> Lease | None:
 
 def ours(*, lane: str = "populate", device: str = "cpu") -> Lease:
     """The lease of this process: the one it has, one like the one it lost, or its first."""
+    global _current
     found, lost = current(), held()
     if found is not None:
         return found
     if lost is None:
         return take(lane=lane, device=device)
     log.warning("the lease of %s was lost; this process takes a new one", lost.worker)
-    return take(**lost.orders, before_job=lost.before_job, after_job=lost.after_job)
+    try:
+        return take(**lost.orders, before_job=lost.before_job, after_job=lost.after_job)
+    except BaseException:
+        _current = lost  # the next call tries again, under the same orders
+        raise
 
 
 def held() -> Lease | None:

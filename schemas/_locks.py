@@ -10,9 +10,10 @@ SILENT_S = int(os.environ.get("FIELDBASE_SILENT", 120))
 
 NOW = {"mysql": "UTC_TIMESTAMP()", "postgresql": "timezone('utc', now())"}
 SILENCE = {
-    "mysql": ("SET SESSION wait_timeout = {s}",),
+    "mysql": ("SET SESSION wait_timeout = {s}", "SET SESSION innodb_lock_wait_timeout = 10"),
     "postgresql": (
         "SET idle_session_timeout = '{s}s'",
+        "SET lock_timeout = '10s'",
         "SET tcp_keepalives_idle = 5",
         "SET tcp_keepalives_interval = 2",
         "SET tcp_keepalives_count = 3",
@@ -48,7 +49,10 @@ def server_now(connection: dj.Connection) -> datetime:
 
 
 def limit_silence(connection: dj.Connection) -> None:
-    """Have the server close this connection once nothing came over it for ``SILENT_S``."""
+    """Have the server close this connection once nothing came over it for ``SILENT_S``.
+
+    No statement of it waits longer than 10 s for a row, so that it is not silent meanwhile.
+    """
     for statement in SILENCE[connection.adapter.backend]:
         connection.query(statement.format(s=SILENT_S), reconnect=False)
 

@@ -1,0 +1,78 @@
+"""A lease is kept as long as its process lives, whatever the server answers."""
+
+import threading
+import time
+
+import pytest
+
+
+@pytest.fixture
+def lease(tables, monkeypatch):
+    """A lease of this process that looks after itself five times a second."""
+    from schemas import _lease
+
+    monkeypatch.setattr(_lease, "BEAT_S", 0.2)
+    yield _lease.take(lane="test", alone_on=("cuda of a test",))
+    _lease.end()
+
+
+def wait_for(what):
+    until = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_statement_that_fails_does_not_cost_the_connection_that_holds_the_lock(
+    lease, monkeypatch
+):
+    from schemas import _lease
+
+    connection, failed = lease._connection, threading.Event()
+
+    def reap(*_, **__):
+        failed.set()
+        raise RuntimeError("Deadlock found when trying to get lock")
+
+    monkeypatch.setattr(_lease, "reap", reap)
+    assert failed.wait(10)
+    time.sleep(0.5)
+    assert lease._connection is connection
+    assert not lease.lost
+
+
+def test_a_lease_whose_connection_was_cut_holds_its_locks_again(lease, database):
+    from schemas._connect import connect_again
+    from schemas._locks import take_lock
+
+    cut = lease._connection
+    kill = {"mysql": "KILL %s", "postgresql": "SELECT pg_terminate_backend(%s)"}
+    database.query(kill[database.adapter.backend], (cut.connection_id,))
+    wait_for(lambda: lease._connection is not cut and lease.claim(lease.number))
+    other = connect_again()
+    assert not take_lock(other, lease.number)
+    assert not take_lock(other, "cuda of a test")
+    other.close()
+
+
+def test_a_lost_lease_that_could_not_be_replaced_at_once_is_replaced_by_one_like_it(
+    lease, monkeypatch
+):
+    from schemas import _lease
+
+    lease.lost, lease.before_job = True, lambda key: False
+    whole = _lease.server_now
+    away = iter([ConnectionRefusedError("the server is away")])
+
+    def server_now(connection):
+        for error in away:
+            raise error
+        return whole(connection)
+
+    monkeypatch.setattr(_lease, "server_now", server_now)
+    with pytest.raises(ConnectionRefusedError):
+        _lease.ours()
+    found = _lease.ours()
+    assert found.number != lease.number
+    assert found.orders == lease.orders
+    assert found.before_job is lease.before_job
