@@ -66,18 +66,21 @@ def make_rows(
         table.jobs.release(keys)
     watch = _Watch(table, say, on_begin)
     while True:
-        if not wait:
-            watch.populate(keys, options or {})
+        while not wait and watch.populate(keys, options or {}):
+            pass
         left = (table().key_source & keys) - table.proj()
         states = _states(table, left)
-        if not set(states.values()) - {"error"}:
+        if not set(states.values()) - {"error", "ignore"}:
             break
         if None in states.values():
             table.jobs.refresh(keys)
         watch.tell(wait, states)
         time.sleep(LOOK_S)
-    errors = (table.jobs.errors & keys).proj("error_message").to_dicts()
-    failed = [({n: row[n] for n in table.primary_key}, row["error_message"]) for row in errors]
+    ended = (table.jobs & "status in ('error', 'ignore')" & keys).proj("error_message").to_dicts()
+    failed = [
+        ({n: row[n] for n in table.primary_key}, row["error_message"] or "set aside in the queue")
+        for row in ended
+    ]
     return Made(len(table & keys) - before, failed)
 
 
@@ -86,19 +89,27 @@ class _Watch:
 
     def __init__(self, table: type[dj.Table], say: Callable, on_begin: Callable) -> None:
         self.table, self.say, self.on_begin = table, say, on_begin
-        self.stopped, self.full, self.told = False, "", set()
+        self.stopped, self.full, self.told, self.ended = False, "", set(), 0
 
-    def populate(self, keys: list[dict[str, Any]], options: dict[str, Any]) -> None:
-        lease = _lease.ours(lane="here")
+    def populate(self, keys: list[dict[str, Any]], options: dict[str, Any]) -> bool:
+        """Make some of what is pending; whether any job ended."""
+        lease, ended = _lease.ours(lane="here"), self.ended
+        lease.give_back(self.table.jobs.full_table_name)  # what was interrupted outside a job
+        usual = lease.before_job, lease.after_job
         lease.before_job, lease.after_job = self._may_begin, self._ended
-        self.table.populate(
-            keys, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,
-            make_kwargs=options,
-        )  # fmt: skip
+        try:
+            self.table.populate(
+                keys, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,
+                make_kwargs=options,
+            )  # fmt: skip
+        finally:
+            lease = _lease.held() or lease
+            lease.before_job, lease.after_job = usual
         if self.full:
             raise NoRoom(f"{self.full}; make room, `fieldbase gc` lists what can go")
         if self.stopped:
             raise KeyboardInterrupt
+        return self.ended > ended
 
     def tell(self, wait: bool, states: dict[str, str | None]) -> None:
         """Say, once each, why it takes long."""
@@ -110,6 +121,10 @@ class _Watch:
             if row["job"] not in self.told and row["retry_at"] is not None:
                 self.say(f"{row['error_message']}; tried again at {row['retry_at']:%H:%M:%S} UTC")
                 self.told.add(row["job"])
+        running = sum(state == "reserved" for state in states.values())
+        if running and not wait and "others" not in self.told:
+            self.say(f"{running} jobs are another process's by now (`fieldbase status`); waiting")
+            self.told.add("others")
         lane = next(lane for lane, names in LANES.items() if self.table.__name__ in names)
         if wait and lane not in self.told:
             if not any(lane in row["lane"].split(",") for row in live_leases()):
@@ -123,16 +138,17 @@ class _Watch:
         return True
 
     def _ended(self, ended: Ended) -> None:
+        self.ended += 1
         if ended.failure is not None:
             self.stopped |= ended.failure.kind == "stopped"
             self.full = ended.failure.message if ended.failure.kind == "full" else self.full
 
 
 def _states(table: type[dj.Table], left: dj.Table) -> dict[str, str | None]:
-    """Status of the jobs that are left; None where one is not queued yet."""
+    """Status of the jobs that are left; None where one is to be queued, or queued again."""
     names = table.primary_key
     found: dict[str, str | None] = {str([key[n] for n in names]): None for key in left.keys()}
-    for row in table.jobs.proj("status").to_dicts():
+    for row in (table.jobs & "status <> 'success'").proj("status").to_dicts():
         mark = str([row[n] for n in names])
         if mark in found:
             found[mark] = row["status"]

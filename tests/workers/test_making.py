@@ -1,0 +1,87 @@
+"""Rows made here, beside workers: every wait ends, and says what it waits for."""
+
+import time
+
+import pytest
+
+from pipeline.nwb import ReadError
+
+
+@pytest.fixture
+def make(crew, monkeypatch):
+    """Make the rows of the crew's files here; reading them takes no time and fails."""
+    from schemas import _ingest, _lease
+    from workers.making import make_rows
+
+    def read(source, **_):
+        raise ReadError("open", "no HDF5", "download it again")
+
+    monkeypatch.setattr(_ingest, "read_summary_isolated", read)
+    yield lambda **options: make_rows(crew.tables.recording.Ingestion, crew.keys, **options)
+    _lease.end()
+
+
+def set_jobs(crew, values):
+    crew.jobs.connection.query(f"UPDATE {crew.jobs.full_table_name} SET {values}")
+
+
+@pytest.mark.timeout(60)
+def test_a_job_that_was_set_aside_is_told_of_and_not_waited_for(crew, make):
+    crew.files("aside", "other")
+    (key, _) = crew.keys
+    set_jobs(crew, f"status = 'ignore' WHERE nwb_file = '{key['nwb_file']}'")
+    done = make()
+    assert done.made == 1
+    assert done.failed == [(key, "set aside in the queue")]
+
+
+@pytest.mark.timeout(60)
+def test_a_row_deleted_while_another_fills_the_queue_is_made_again(crew, make, monkeypatch):
+    crew.files("deleted")
+    set_jobs(crew, "status = 'success'")
+    whole, busy = type(crew.jobs).refresh, iter([{"added": 0}])
+    monkeypatch.setattr(
+        type(crew.jobs), "refresh", lambda jobs, *given: next(busy, None) or whole(jobs, *given)
+    )
+    assert make().made == 1
+
+
+@pytest.mark.timeout(60)
+def test_a_job_that_was_left_reserved_by_an_exception_is_made_by_the_next_call(
+    crew, make, monkeypatch
+):
+    from schemas._lease import Lease
+
+    crew.files("reserved")
+
+    def note(*_):
+        raise ConnectionResetError("the server is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "note", note)
+        with pytest.raises(ConnectionResetError):
+            make()
+    assert crew.states() == ["reserved"]
+    assert make().made == 1
+
+
+def test_many_quick_jobs_are_not_slowed_down_by_looking_for_more(crew, make, monkeypatch):
+    from workers import making
+
+    crew.files(*[f"quick_{i}" for i in range(25)])
+    monkeypatch.setattr(making, "LOOK_S", 10.0)
+    began = time.monotonic()
+    assert make().made == 25
+    assert time.monotonic() - began < 10
+
+
+def test_after_rows_were_made_here_populate_works_as_ever(crew, make):
+    crew.files("one")
+
+    def stop(key):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(on_begin=stop)
+    crew.tables.recording.Ingestion.populate(crew.keys, reserve_jobs=True, refresh=False)
+    assert crew.rows() == 1
