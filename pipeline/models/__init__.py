@@ -18,6 +18,7 @@ from .parameters import (
     PositionOnlyParams,
 )
 from .protocol import FoundationModel
+from .spectral_parameters import BrainBertParams, SimclrParams, SpectrogramMlpParams
 
 __all__ = [
     "MODELS",
@@ -75,6 +76,11 @@ BACKBONE = ("ssl", "finetune", "frozen", "none")
 
 MODELS: Mapping[str, Family] = {
     "lfp2vec": _channelwise(Lfp2VecParams, "lfp2vec:Lfp2Vec", "lfp", *BACKBONE),
+    "simclr": _channelwise(SimclrParams, "simclr:Simclr", "lfp", *BACKBONE),
+    "brainbert": _channelwise(BrainBertParams, "brainbert:BrainBert", "lfp", *BACKBONE),
+    "spectrogram_mlp": _channelwise(
+        SpectrogramMlpParams, "spectrogram_mlp:SpectrogramMlp", "lfp", "finetune"
+    ),
     "band_power": _channelwise(BandPowerParams, "band_power:BandPower", "lfp"),
     "position_only": _channelwise(PositionOnlyParams, "position_only:PositionOnly", "position"),
     "amplitude_only": _channelwise(AmplitudeOnlyParams, "amplitude_only:AmplitudeOnly", "lfp"),

@@ -74,32 +74,18 @@ def sample_negatives(
     return start[:, None] + draw + (draw >= own[:, None])
 
 
-def nt_xent_sum(
-    own: Float[Tensor, "view dim"],
-    every: Float[Tensor, "other dim"],
-    *,
-    first: int,
-    temperature: float,
-) -> Float[Tensor, ""]:
-    """Sum over views of the cross-entropy of picking the same window's other view.
+def nt_xent_sum(views: Float[Tensor, "view dim"], *, temperature: float) -> Float[Tensor, ""]:
+    """Sum over views of the cross-entropy of picking the other view of the same window.
 
-    Views of one window are neighbours: ``every`` holds windows' views 0, 1, 0, 1, ….
-
-    Parameters
-    ----------
-    own
-        Views to sum over; rows ``first`` onwards of ``every``.
-    every
-        All views of the batch: each is told from all others by cosine similarity.
+    Rows 0 and 1 are views of one window, 2 and 3 of the next, …; each view is told from all
+    others by cosine similarity.
 
     Source: Chen et al. 2020 (SimCLR), NT-Xent.
     """
-    similarity = F.normalize(own, dim=-1) @ F.normalize(every, dim=-1).T / temperature
-    place = torch.arange(first, first + len(own), device=own.device)
-    itself = place[:, None] == torch.arange(len(every), device=own.device)
-    return F.cross_entropy(
-        similarity.masked_fill(itself, float("-inf")), place ^ 1, reduction="sum"
-    )
+    views = F.normalize(views, dim=-1)
+    place = torch.arange(len(views), device=views.device)
+    similarity = (views @ views.T / temperature).fill_diagonal_(float("-inf"))
+    return F.cross_entropy(similarity, place ^ 1, reduction="sum")
 
 
 def content_aware_sums(

@@ -31,7 +31,7 @@ def spectrogram_db(
     """
     size, n = round(segment_s * rate), x.shape[-1]
     half = size // 2
-    if not 0 < half < n or frames < 2:
+    if not 0 < half < n - 1 or frames < 2:
         raise ValueError(
             f"a spectrogram needs segments of less than twice the window and two frames or more, "
             f"got {segment_s} s of {n / rate:.3g} s and {frames}"

@@ -26,6 +26,9 @@ TINY = {
         "head_dim": 16,
         "model_rate": 4000.0,
     },
+    "spectrogram_mlp": {"size": "tiny"},
+    "simclr": {"size": "tiny"},
+    "brainbert": {"size": "tiny"},
     "mtm": {
         "hidden": 32,
         "layers": 1,
