@@ -49,13 +49,9 @@ def fetch_copies(
     Raises
     ------
     SourceError
-        If the disk has no room for all of them; nothing is fetched then.
+        As `missing_copies`; nothing is fetched then.
     """
-    remote = [row for row in files if row["asset"] is not None or row["root"] is None]
-    for name in {row["root"] or WEB for row in remote}:
-        prepare_root(name, to)
-    missing = [row for row in remote if not place_of_copy(row).exists()]
-    _check_room(missing)
+    missing = missing_copies(files, to=to)
     failed: dict[str, str] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
         jobs = {}
@@ -68,6 +64,22 @@ def fetch_copies(
             elif error is not None:
                 raise error
     return failed
+
+
+def missing_copies(files: list[dict[str, Any]], *, to: Path | None) -> list[dict[str, Any]]:
+    """Those of some files, parameters as in `fetch_copies`, that have no copy here yet.
+
+    Raises
+    ------
+    SourceError
+        If copies of their kind lie in another folder, or the disk has no room for all of them.
+    """
+    remote = [row for row in files if row["asset"] is not None or row["root"] is None]
+    for name in {row["root"] or WEB for row in remote}:
+        prepare_root(name, to)
+    missing = [row for row in remote if not place_of_copy(row).exists()]
+    _check_room(missing)
+    return missing
 
 
 def prepare_root(name: str, to: Path | None) -> Path:

@@ -36,6 +36,15 @@ class Standing:
     latest: bool = True
 
     @property
+    def as_row(self) -> dict[str, Any]:
+        """The columns that say where the file is and what is in it, of its row or the next one."""
+        if self.state == "same":
+            return self.row
+        place = {"root": self.found.root, "path": self.found.path}
+        revision = 0 if self.row is None else self.row["revision"] + 1
+        return place | self.found.content | {"revision": revision}
+
+    @property
     def differences(self) -> list[str]:
         """What is other than in the row."""
         if self.row is None:

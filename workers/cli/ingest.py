@@ -102,15 +102,17 @@ def _look(standings, revise: bool, json: bool) -> list[dict[str, Any]]:
 
 
 def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool):
-    from ..archive.download import keep_copies
+    from ..archive.download import keep_copies, missing_copies
     from ..ingest import enter_all
     from ..ingest import ingest as read
 
     if revise:
         _say_revisions(standings)
+    remote = [one.found for one in standings if one.found.remote]
+    if remote and keep:  # refuse before anything is registered: a worker would read it elsewhere
+        missing_copies([one.as_row for one in standings], to=to)
     done = enter_all(standings, lab=lab, revise=revise)
     failed: dict[str, str] = {}
-    remote = [one.found for one in standings if one.found.remote]
     if remote and keep:
         with progress("downloading", len(remote)) as on_file:
             failed = keep_copies(done.keys, to=to, on_file=on_file)

@@ -251,6 +251,17 @@ def test_a_disk_without_room_is_said_before_a_byte_is_fetched(
     with pytest.raises(SourceError, match="nothing was fetched.*--stream"):
         type_ingest(f"dandi:{DANDISET}", "--download")
     assert sum(archive.sent.values()) == 0
+    assert not rows_of(tables, archive)[1]
+
+
+def test_copies_in_a_second_folder_are_refused_before_anything_is_registered(
+    archive, type_ingest, tables, allen_files, tmp_path
+):
+    first, second = sorted(allen_files)[0], sorted(allen_files)[-1]
+    assert type_ingest(f"dandi:{DANDISET}/{first}", "--to", tmp_path / "one")[0] == 0
+    with pytest.raises(SourceError, match="copies of .* lie in .*/one on this machine, not in"):
+        type_ingest(f"dandi:{DANDISET}/{second}", "--to", tmp_path / "two")
+    assert [row["path"] for row in rows_of(tables, archive)[1]] == [f"{DANDISET}/{first}"]
     forget(tables, archive)
 
 
