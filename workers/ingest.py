@@ -11,6 +11,7 @@ from .archive.find import find, find_sources
 from .archive.found import FEATURES, SourceError
 from .archive.standing import Standing, compare, enter
 from .making import make_rows
+from .status import errors
 
 Say = Callable[[str], None]
 __all__ = ["SourceError", "find_sources", "ingest", "register", "stand"]
@@ -106,8 +107,7 @@ def ingest(
     done = make_rows(
         recording.Ingestion, asked, say=say, on_begin=lambda key: on_file(paths[key["nwb_file"]])
     )
-    unread = {key["nwb_file"]: message for key, message in done.failed}
-    return _outcome(asked, unread)
+    return _outcome(asked, _unread(done.failed))
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -154,6 +154,15 @@ def find_embeddings(sources: Iterable[str], *, base: Path) -> list[str]:
             "ingested without the word `embeddings`"
         )
     return found
+
+
+def _unread(failed: list[tuple[dict[str, str], str]]) -> dict[str, str]:
+    """Why files were not read, and what to do, by file: the queue keeps the why alone."""
+    told = {row["key"].get("nwb_file"): row for row in errors("Ingestion")} if failed else {}
+    ways = {file: row["way_out"] for file, row in told.items()}
+    return {
+        key["nwb_file"]: _sentence(message, ways.get(key["nwb_file"])) for key, message in failed
+    }
 
 
 def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ def allen_files(tmp_path_factory):
 def archive(allen_files, monkeypatch, tmp_path):
     """The laboratory as a dandiset, and this machine's data roots for this test alone."""
     monkeypatch.setenv("FIELDBASE_PATIENCE", "2")
+    monkeypatch.setattr("schemas._failures.RETRY_S", 0.01)  # else six tries take ten minutes
     monkeypatch.setattr("schemas._roots.home_folder", lambda: tmp_path / "home")
     monkeypatch.setattr("workers.archive.download.home_folder", lambda: tmp_path / "home")
     from archive_server import serve
