@@ -60,7 +60,13 @@ def errors(table: str | None = None, like: str | None = None) -> list[dict[str, 
         Only of this table, ``Ingestion`` or ``recording.Ingestion``.
     like
         Only messages (or files) that hold this text, in any case.
+
+    Raises
+    ------
+    LookupError
+        If no jobs are of a table of that name.
     """
+    _refuse_unknown(table)
     last: dict[tuple[str, str], dict[str, Any]] = {}
     for row in operation.JobError.to_dicts(order_by="failed_at, attempt"):
         last[row["failed_table"], row["job"]] = {
@@ -165,10 +171,18 @@ def _unread_files() -> list[dict[str, Any]]:
     ]
 
 
+def _refuse_unknown(table: str | None) -> None:
+    known = [name for name, _ in computed_tables()]
+    if table is not None and not any(_is_called(name, table) for name in known):
+        raise LookupError(f"no table {table!r} has jobs; there are {', '.join(known)}")
+
+
+def _is_called(name: str, asked: str) -> bool:
+    return asked.lower() in (name.lower(), name.rpartition(".")[2].lower())
+
+
 def _fits(row: dict[str, Any], table: str | None, like: str | None) -> bool:
-    if table is not None and table.lower() not in (
-        row["table"].lower(), row["table"].rpartition(".")[2].lower()
-    ):  # fmt: skip
+    if table is not None and not _is_called(row["table"], table):
         return False
     told = f"{row['message']} {row['file'] or ''} {row['stage']}".lower()
     return like is None or like.lower() in told

@@ -110,3 +110,10 @@ def test_errors_names_the_file_and_the_way_out_and_retry_reads_it_again(type_in,
     crew.start(until_idle=True).communicate(timeout=60)
     assert tables.recording.Ingestion & {"nwb_file": key}
     assert json.loads(type_in("errors", "--like", "0_bad", "--json")[1]) == []
+
+
+@pytest.mark.parametrize("verb", ["errors", "retry"])
+def test_a_table_that_is_none_is_refused_with_those_there_are(tables, monkeypatch, verb):
+    monkeypatch.setattr(schemas, "activate", lambda **_: None)
+    with pytest.raises(LookupError, match="no table 'Trainings' has jobs; .*training.Training"):
+        CliRunner().invoke(app, [verb, "--table", "Trainings"], catch_exceptions=False)
