@@ -105,10 +105,12 @@ def remove_garbage(found: Garbage, *, even_all: bool = False) -> list[Orphan]:
                 f"this database names none of the {lost} objects in the store {name!r}: it may be "
                 "another database's. If it is this one's alone, say --even-all"
             )
-    references = named_objects()
+    named: dict[str | None, set[str]] = {}
+    for store, path in named_objects():
+        named.setdefault(store, set()).add(path)
     removed = []
     for orphan in found.orphans:
-        mine = {path for store, path in references if store == orphan.store}
+        mine = named.get(orphan.store, set())
         if orphan.store is None:
             _remove_at_home(Path(orphan.path))
         elif _is_named(orphan.path, mine):
