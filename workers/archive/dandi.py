@@ -82,7 +82,7 @@ def _open(client: Any, place: str, wanted: Wanted) -> Any | None:
         if len(wanted.dandisets) > 1:
             return None
         raise SourceError(
-            f"{wanted.typed}: {str(error).rstrip('.')}; look at https://dandiarchive.org/dandiset/"
+            f"{wanted.typed}: {str(error).rstrip(' .')}; look at https://dandiarchive.org/dandiset/"
             f"{place}, and set DANDI_API_KEY if it is embargoed"
         ) from error
 

@@ -61,9 +61,9 @@ def doctor(json: Json = False) -> None:
         print_json(findings)
     else:
         for row in findings:
-            show(f"{row['what']:<16}{row['found']}")
+            show(f"{row['what']:<18}{row['found']}")
             if row["mend"]:
-                show(f"{'':<16}→ {row['mend']}")
+                show(f"{'':<18}→ {row['mend']}")
     if any(row["mend"] for row in findings if row["needed"]):
         raise typer.Exit(1)
 

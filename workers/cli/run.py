@@ -165,7 +165,7 @@ def _views(tables: list[dict[str, Any]], workers: list[dict[str, Any]]) -> list[
     """The tables of `status`."""
     names = ("table", "done", "pending", "running", "failed", "per minute", "left")
     rows = [
-        [r["table"], r["done"], r["pending"], r["running"], r["failed"], r["rate"],
+        [r["table"], r["done"], r["pending"], r["running"], r["failed"], _rate(r["rate"]),
          _spell(r["seconds_left"])]
         for r in tables
     ]  # fmt: skip
@@ -179,6 +179,12 @@ def _views(tables: list[dict[str, Any]], workers: list[dict[str, Any]]) -> list[
         ]  # fmt: skip
         views.append(table_of("", names, rows))
     return views
+
+
+def _rate(per_minute: float | None) -> str | None:
+    if per_minute is None:
+        return None
+    return f"{per_minute:,.0f}" if per_minute >= 100 else f"{per_minute:.3g}"
 
 
 def _spell(seconds: float | None) -> str | None:
