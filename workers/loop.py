@@ -12,6 +12,7 @@ import datajoint as dj
 from schemas import _lease
 from schemas._failures import Stopped, classify
 from schemas._jobs import Ended
+from schemas._tables import among
 
 from .devices import Device, find_devices
 from .lanes import LaneError, jobs_of_study, tables_of
@@ -156,7 +157,7 @@ class _Worker:
         keys = None if self.orders.study is None else jobs_of_study(self.orders.study, table)
         if keys == []:
             return
-        wanted = () if keys is None else (keys,)
+        wanted = () if keys is None else (among(keys),)
         self._refresh(name, table, wanted)
         while not self.stop.requested and time.monotonic() >= self.paused_until:
             done = self.record.total
@@ -241,7 +242,7 @@ class _Worker:
             return False
         for _, table in self.tables:
             keys = None if self.orders.study is None else jobs_of_study(self.orders.study, table)
-            if keys != [] and len(table.jobs.left(*(() if keys is None else (keys,)))):
+            if keys != [] and len(table.jobs.left(*(() if keys is None else (among(keys),)))):
                 return False
         return True
 

@@ -10,7 +10,7 @@ import datajoint as dj
 from schemas import _lease, operation
 from schemas._jobs import Ended
 from schemas._reap import live_leases
-from schemas._tables import name_of
+from schemas._tables import among, name_of
 
 from .lanes import LANES
 
@@ -60,28 +60,29 @@ def make_rows(
     """
     if not keys:
         return Made()
-    before = len(table & keys)
-    table.jobs.refresh(keys)
-    if table.jobs.errors & keys:
-        table.jobs.release(keys)
+    wanted = among(keys)
+    before = len(table & wanted)
+    table.jobs.refresh(wanted)
+    if table.jobs.errors & wanted:
+        table.jobs.release(wanted)
     watch = _Watch(table, say, on_begin)
     while True:
-        while not wait and watch.populate(keys, options or {}):
+        while not wait and watch.populate(wanted, options or {}):
             pass
-        left = (table().key_source & keys) - table.proj()
+        left = (table().key_source & wanted) - table.proj()
         states = _states(table, left)
         if not set(states.values()) - {"error", "ignore"}:
             break
         if None in states.values():
-            table.jobs.refresh(keys)
+            table.jobs.refresh(wanted)
         watch.tell(wait, states)
         time.sleep(LOOK_S)
-    ended = (table.jobs & "status in ('error', 'ignore')" & keys).proj("error_message").to_dicts()
+    ended = (table.jobs & "status in ('error', 'ignore')" & wanted).proj("error_message").to_dicts()
     failed = [
         ({n: row[n] for n in table.primary_key}, row["error_message"] or "set aside in the queue")
         for row in ended
     ]
-    return Made(len(table & keys) - before, failed)
+    return Made(len(table & wanted) - before, failed)
 
 
 class _Watch:
@@ -91,7 +92,7 @@ class _Watch:
         self.table, self.say, self.on_begin = table, say, on_begin
         self.stopped, self.full, self.told, self.ended = False, "", set(), 0
 
-    def populate(self, keys: list[dict[str, Any]], options: dict[str, Any]) -> bool:
+    def populate(self, wanted: Any, options: dict[str, Any]) -> bool:
         """Make some of what is pending; whether any job ended."""
         lease, ended = _lease.ours(lane="here"), self.ended
         lease.give_back(self.table.jobs.full_table_name)  # what was interrupted outside a job
@@ -99,7 +100,7 @@ class _Watch:
         lease.before_job, lease.after_job = self._may_begin, self._ended
         try:
             self.table.populate(
-                keys, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,
+                wanted, reserve_jobs=True, refresh=False, suppress_errors=True, max_calls=AT_ONCE,
                 make_kwargs=options,
             )  # fmt: skip
         finally:

@@ -75,6 +75,22 @@ def test_many_quick_jobs_are_not_slowed_down_by_looking_for_more(crew, make, mon
     assert time.monotonic() - began < 10
 
 
+def test_thousands_of_keys_are_asked_for_in_a_second(tables):
+    from schemas._tables import among
+
+    keys = [{"nwb_file": f"{i:064x}"} for i in range(5000)]
+    began = time.monotonic()
+    assert len(tables.recording.Ingestion.jobs & among(keys)) == 0
+    assert time.monotonic() - began < 5
+    rows = tables.session.Source
+    rows.insert([{"source": name} for name in ("it's", "one", "two 2")], skip_duplicates=True)
+    for names in (["one", "two 2"], ["it's", "one"], ["one"], []):
+        found = rows & among([{"source": name} for name in names])
+        assert sorted(found.to_arrays("source")) == sorted(names)
+    (rows & "source in ('one', 'two 2')").delete_quick()
+    (rows & {"source": "it's"}).delete_quick()
+
+
 def test_after_rows_were_made_here_populate_works_as_ever(crew, make):
     crew.files("one")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas import analysis, anatomy, dataset, embedding, prediction, recording, training, windows
+from schemas._tables import among
 
 from ..ingest import register
 from ..making import make_rows
@@ -138,7 +139,7 @@ def _populate(table, keys, outcome: Outcome, say: Say, options: dict[str, Any] |
     name = table.__name__
     if not keys:
         return
-    left = len(table().key_source & keys) - len(table & keys)
+    left = len(table().key_source & among(keys)) - len(table & among(keys))
     if left <= 0:
         return
     say(f"{name}: {left} to make")
