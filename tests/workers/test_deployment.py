@@ -200,6 +200,13 @@ def test_compose_holds_no_secret_and_hands_them_over_as_files():
     assert targets == {SYSTEM_SECRETS_DIR / name for name in {"database.password", *wanted}}
 
 
+def test_ports_are_open_to_this_machine_alone_unless_an_address_is_given():
+    for given, address in (({}, "127.0.0.1"), ({"PUBLISH": "10.0.0.7"}, "10.0.0.7")):
+        services = read_compose(**given)["services"].values()
+        ports = [port for service in services for port in service.get("ports", ())]
+        assert [port.rpartition(":")[0].rpartition(":")[0] for port in ports] == [address] * 2
+
+
 def test_containers_of_ours_can_do_little():
     ours = [s for s in read_compose()["services"].values() if s["image"].startswith("fieldbase")]
     assert len(ours) > 4

@@ -8,6 +8,7 @@
 # allocation ends; one that Slurm takes away earlier hands its job back and is queued again.
 #
 # FIELDBASE_SIF      Apptainer image to run in (see fieldbase.def); without it `fieldbase` of PATH
+#                    APPTAINER_BIND names the folders it needs: FIELDBASE_HOME, the recordings
 # FIELDBASE_SECRETS  folder of password files, mounted as /run/secrets/datajoint in the image
 # FIELDBASE_GRACE    seconds that a job at hand may take once told to stop (default 60)
 # DJ_*, FIELDBASE_HOME, FIELDBASE_ROOTS as anywhere; sbatch hands them on.
