@@ -85,16 +85,20 @@ def missing_copies(files: list[dict[str, Any]], *, to: Path | None) -> list[dict
 def prepare_root(name: str, to: Path | None) -> Path:
     """The folder of a data root of copies, made and remembered if it is new."""
     known = data_roots().get(name)
-    folder = to or known or home_folder() / "recordings" / name
-    if known is None or to is not None:
-        try:
-            add_root(name, folder)
-        except ValueError as error:
-            raise SourceError(
-                f"copies of {name!r} lie in {known} on this machine, not in {folder}: leave --to "
-                "out, or move them and change roots.toml in the home folder"
-            ) from error
-    folder.expanduser().mkdir(parents=True, exist_ok=True)
+    folder = (to or known or home_folder() / "recordings" / name).expanduser()
+    if known is not None and known.resolve() != folder.resolve():
+        raise SourceError(
+            f"copies of {name!r} lie in {known} on this machine, not in {folder}: leave --to "
+            "out, or move them and change roots.toml in the home folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"copies cannot lie in {folder} ({error.strerror}); name another folder with --to"
+        ) from error
+    if known is None:
+        add_root(name, folder)
     return folder
 
 

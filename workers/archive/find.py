@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.nwb import conversion_lines
 
@@ -49,6 +50,7 @@ def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
     found: dict[str, None] = {}
     for pattern in patterns:
         if pattern.startswith(WEB):
+            _refuse_password(pattern)
             found[pattern] = None
             continue
         if "://" in pattern:
@@ -59,6 +61,17 @@ def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
         for path in _expand(pattern, base):
             found[str(path)] = None
     return list(found)
+
+
+def _refuse_password(url: str) -> None:
+    """What is ingested is kept in a table and shown in messages."""
+    parts = urlsplit(url)
+    if parts.username is not None:
+        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        raise SourceError(
+            f"the URL of {place} holds a user or a password, which every reader of the tables "
+            "would see; put them into ~/.netrc and give the URL without them"
+        )
 
 
 def _expand(pattern: str, base: Path) -> list[Path]:

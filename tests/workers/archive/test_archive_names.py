@@ -77,3 +77,27 @@ def test_a_name_that_is_none_says_how_it_is_written(typed, told):
 @pytest.mark.parametrize("typed", ["a.nwb", "https://host/a.nwb", "folder/dandi/000022"])
 def test_files_and_urls_are_not_for_the_archive(typed):
     assert not names_assets(typed)
+
+
+def test_a_url_with_a_password_is_refused_without_showing_it(tmp_path):
+    from workers.archive.find import find_sources
+    from workers.archive.found import SourceError
+
+    with pytest.raises(SourceError, match="of https://host.org:8080/a.nwb holds .*netrc") as told:
+        find_sources(["https://me:hunter2@host.org:8080/a.nwb"], base=tmp_path)
+    assert "hunter2" not in str(told.value)
+    plain = "https://host.org/a@b.nwb"
+    assert find_sources([plain], base=tmp_path) == [plain]
+
+
+def test_a_folder_that_cannot_be_made_is_said_and_not_remembered(tmp_path, monkeypatch):
+    from schemas._roots import data_roots
+    from workers.archive.download import prepare_root
+    from workers.archive.found import SourceError
+
+    monkeypatch.setenv("FIELDBASE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("FIELDBASE_ROOTS", raising=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match="cannot lie in .*file/copies .*; name another folder"):
+        prepare_root("dandi", tmp_path / "file" / "copies")
+    assert data_roots() == {}
