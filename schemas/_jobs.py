@@ -188,24 +188,23 @@ class LeasedJobs(Job):
         attempt = max(self.tries(key).to_arrays("attempt"), default=0) + 1
         wait = delay_s(attempt) if failure.kind == "transient" else None
         now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-        if not self._update(key, lease, failure, wait):
-            return  # another worker's by now
-        operation.JobError.insert1(
-            {
-                **self._job(key),
-                "attempt": attempt,
-                "failed_key": {k: str(v) for k, v in self._get_pk(key).items()},
-                "error_kind": failure.kind,
-                "error_stage": clip(failure.stage, 64),
-                "error_message": clip(failure.message, 2047),
-                "error_way_out": clip(failure.way_out, 1023),
-                "error_file": clip(_file_of(self.target, key), 768),
-                "error_stack": list(failure.stack),
-                "failed_worker": lease.worker,
-                "failed_at": now,
-                "retry_at": None if wait is None else now + timedelta(seconds=wait),
-            }
-        )
+        tried = {
+            **self._job(key),
+            "attempt": attempt,
+            "failed_key": {k: str(v) for k, v in self._get_pk(key).items()},
+            "error_kind": failure.kind,
+            "error_stage": clip(failure.stage, 64),
+            "error_message": clip(failure.message, 2047),
+            "error_way_out": clip(failure.way_out, 1023),
+            "error_file": clip(_file_of(self.target, key), 768),
+            "error_stack": list(failure.stack),
+            "failed_worker": lease.worker,
+            "failed_at": now,
+            "retry_at": None if wait is None else now + timedelta(seconds=wait),
+        }
+        with self.connection.transaction:  # no job fails without a row that says why
+            if self._update(key, lease, failure, wait):  # else it is another worker's by now
+                operation.JobError.insert1(tried)
 
     def _update(
         self, key: dict[str, Any], lease: _lease.Lease, failure: Failure, wait: float | None

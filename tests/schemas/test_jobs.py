@@ -119,6 +119,20 @@ def test_a_permanent_failure_is_an_error_at_once_and_retry_makes_it_pending(queu
     assert len(queue.tries()) == 1
 
 
+def test_no_job_is_an_error_without_a_row_that_says_why(queue, tables, monkeypatch):
+    queue.files("untold")
+    queue.answers["untold"] = ValueError("no such parameter")
+    queue.jobs.refresh(queue.keys)
+
+    def insert1(*_, **__):
+        raise ConnectionResetError("the server went away")
+
+    monkeypatch.setattr(tables.operation.JobError, "insert1", insert1)
+    with pytest.raises(ConnectionResetError):
+        queue.populate()
+    assert queue.states() == ["reserved"]  # under a lease, which hands it back
+
+
 def test_a_message_that_no_server_could_keep_is_kept_as_far_as_it_can_be(queue):
     queue.files("odd")
     queue.answers["odd"] = ValueError("no session 'a\x00b\udcffc'")
