@@ -135,6 +135,9 @@ def _mend(home: Path | str | None) -> None:
         _current = (folder, connection, os.getpid())
     elif not connection.adapter.ping(connection._conn):
         connection.connect()
+    else:
+        return
+    connection._in_transaction = False  # what was open went with the old one
 
 
 def _connect_to(host: str) -> dj.Connection:

@@ -55,6 +55,16 @@ def test_a_lease_whose_connection_was_cut_holds_its_locks_again(lease, database)
     other.close()
 
 
+def test_a_transaction_is_over_once_its_connection_is_replaced(database):
+    from schemas import connect
+
+    database.start_transaction()
+    database._conn.close()
+    connect()
+    with database.transaction:
+        assert database.query("SELECT 1").fetchone()[0] == 1
+
+
 def test_a_lost_lease_that_could_not_be_replaced_at_once_is_replaced_by_one_like_it(
     lease, monkeypatch
 ):
