@@ -32,7 +32,7 @@ test: env
 	@$(bin)/python -m pytest --timeout=900 -n $(JOBS) --dist loadfile $(PYTEST)
 
 test-mysql: env
-	@$(bin)/python tests/run_on_mysql.py --timeout=900 $(PYTEST)
+	@$(bin)/python tests/run_on_mysql.py --timeout=900 -n $(JOBS) --dist loadfile $(PYTEST)
 
 lint: env
 	@$(bin)/ruff check .

@@ -12,12 +12,7 @@ QUICK = {
     "FIELDBASE_BEAT": "0.3", "FIELDBASE_RETRY": "0.05", "FIELDBASE_PAUSE": "0.5",
     "OMP_NUM_THREADS": "1",
 }  # fmt: skip
-CUT = {
-    "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE pid <> pg_backend_pid() AND datname = current_database()",
-    "mysql": "SELECT id FROM information_schema.processlist WHERE command IN ('Sleep', 'Query') "
-    "AND id <> CONNECTION_ID()",
-}
+CUT = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
 
 
 class Crew:
@@ -61,14 +56,12 @@ class Crew:
         return len(self.tables.recording.Ingestion & self.keys)
 
     def cut_connections(self):
-        """Let the server drop every connection but this one."""
+        """Let the server drop the connections of these workers."""
         connection = self.jobs.connection
-        backend = connection.adapter.backend
-        found = connection.query(CUT[backend]).fetchall()
-        for (number,) in found if backend == "mysql" else ():
-            connection.query(f"KILL {number}")
+        for number in self.log.with_suffix(".connections").read_text().split():
+            connection.query(CUT[connection.adapter.backend].format(number))
 
-    def wait_for(self, what, seconds=30):
+    def wait_for(self, what, seconds=120):
         """Wait until something is true; how long that took (s)."""
         began = time.monotonic()
         while not what():

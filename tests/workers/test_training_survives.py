@@ -63,7 +63,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(crew, tas
     crew.log.unlink(missing_ok=True)
     for epoch, late in ((2, 0.1), (4, 0.5)):
         worker = crew.start(lanes=["gpu"], device="cpu", epoch_s=1.0)
-        crew.wait_for(lambda epoch=epoch: f"epoch {epoch}" in crew.said(), seconds=60)
+        crew.wait_for(lambda epoch=epoch: f"epoch {epoch}" in crew.said())
         time.sleep(late)
         worker.send_signal(signal.SIGKILL)
         worker.wait()
@@ -81,7 +81,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(crew, tas
 
 def test_a_training_told_to_stop_keeps_its_last_epoch_and_is_pending(crew, task, tables):
     worker = crew.start(lanes=["gpu"], device="cpu", epoch_s=1.5, grace_s=2.0)
-    crew.wait_for(lambda: "epoch 2" in crew.said(), seconds=60)
+    crew.wait_for(lambda: "epoch 2" in crew.said())
     worker.send_signal(signal.SIGTERM)
     out, err = worker.communicate(timeout=30)
     assert worker.returncode == 0, err

@@ -13,8 +13,10 @@ import sys
 import time
 from pathlib import Path
 
+import datajoint as dj
+
 import schemas
-from schemas import _ingest, recording
+from schemas import _ingest, _lease, recording
 
 EMPTY = {"layout": "generic", "identifier": "made for a test", "subject": {"subject_id": "none"}}
 
@@ -33,11 +35,18 @@ def main() -> None:
     orders = Orders(lanes=tuple(options.pop("lanes", ["io"])), **{"poll_s": 0.2} | options)
     done = run_worker(
         orders,
-        say=lambda text: print(text, file=sys.stderr),
+        say=lambda text: tell(text, Path(log)),
         on_job=lambda ended: print(ended, file=sys.stderr) if ended.failure else None,
     )
     print(json.dumps({"made": done.made, "failed": done.failed, "put_off": done.put_off,
                       "left": done.left}))  # fmt: skip
+
+
+def tell(text: str, log: Path) -> None:
+    """Print it; by the first time the worker has both its connections."""
+    print(text, file=sys.stderr)
+    numbers = dj.conn().connection_id, _lease.held()._connection.connection_id
+    log.with_suffix(".connections").write_text(" ".join(map(str, numbers)))
 
 
 def read(source: Path, log: Path):
