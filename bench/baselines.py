@@ -34,7 +34,7 @@ SMALL = {
     "band_power": {},
     "spectrogram_mlp": {},
     "simclr": {"widths": (256, 128, 128, 128)},
-    "brainbert": {"hidden": 96, "layers": 2, "heads": 4, "feedforward": 192, "frames": 62},
+    "brainbert": {"hidden": 64, "layers": 2, "heads": 4, "feedforward": 128, "frames": 32},
     "lfp2vec": {"size": "tiny"},
 }
 NO_STEPS = FitParams(objective="none", epochs=0)

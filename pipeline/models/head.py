@@ -64,9 +64,10 @@ class Head(nn.Module):
         for layer in (self.project, self.classify):
             layer.weight.zero_()
             layer.bias.zero_()
+        one = torch.eye(k, device=weight.device)
         for number, sign in enumerate((1, -1)[: 1 + self.relu]):
             self.project.weight[number * k : (number + 1) * k] = sign * weight
-            self.classify.weight[:, number * k : (number + 1) * k] = sign * torch.eye(k)
+            self.classify.weight[:, number * k : (number + 1) * k] = sign * one
         offset = intercept - (coef / sd) @ mean
         self.classify.bias.copy_(torch.from_numpy(offset))
 

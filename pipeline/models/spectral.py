@@ -145,7 +145,7 @@ class SpectralModel(LossInShares, nn.Module):
         count = torch.zeros(self.params.bins, dtype=torch.float64)
         total, square = count.clone(), count.clone()
         for batch in batches:
-            x = self._decibels(batch).double().cpu()
+            x = self._decibels(batch).cpu().double()
             there = slice(0, x.shape[-1])
             count[there] += x.shape[0] * x.shape[1]
             total[there] += x.sum(dim=(0, 1))
