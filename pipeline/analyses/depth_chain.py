@@ -39,7 +39,18 @@ def posterior(
     Source: Rabiner 1989, Proc. IEEE 77:257 (forward-backward, scaled at each step).
     """
     heard = np.exp(log_emission - log_emission.max(axis=-1, keepdims=True))
-    forward, backward = np.empty_like(heard), np.ones_like(heard)
+    forward, backward = pass_both_ways(start, moves, heard)
+    return _normalise(forward * backward)
+
+
+def pass_both_ways(
+    start: Float[np.ndarray, " state"], moves: Moves, heard: Float[np.ndarray, "*chain step state"]
+) -> tuple[Float64[np.ndarray, "*chain step state"], Float64[np.ndarray, "*chain step state"]]:
+    """What steps up to each, and what steps after each, say of its state; each sums to one.
+
+    ``heard`` is the likelihood of each step's emission, up to a factor per step.
+    """
+    forward, backward = np.empty(heard.shape), np.ones(heard.shape)
     forward[..., 0, :] = _normalise(start * heard[..., 0, :])
     for step in range(heard.shape[-2] - 1):
         move = moves.kinds[moves.kind[..., step]]
@@ -49,7 +60,7 @@ def posterior(
         move = moves.kinds[moves.kind[..., step]]
         later = heard[..., step + 1, :] * backward[..., step + 1, :]
         backward[..., step, :] = _normalise((move @ later[..., None])[..., 0])
-    return _normalise(forward * backward)
+    return forward, backward
 
 
 def likeliest_path(

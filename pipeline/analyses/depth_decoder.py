@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from pydantic import Field
 
+from ..evaluation.calibration import apply_temperature
 from ..params import Params
 from .depth_chain import likeliest_path, posterior
 from .depth_prior import DepthPrior, shank_runs, state_numbers
-from .regions import UNKNOWN
 
 TEMPERATURES = (0.1, 100.0)
 _FLOOR = -30.0  # a log probability of -inf must not veto the rest of the shank
@@ -22,6 +22,9 @@ class DecoderParams(Params):
 
     temperature: float = Field(
         1.0, gt=0, description="log probabilities are divided by it; neighbours repeat each other"
+    )
+    final_temperature: float = Field(
+        1.0, gt=0, description="the same for the posterior: whole regions are mistaken together"
     )
     divide_by: Literal["training", "none"] = Field(
         "training", description="class frequencies the model has learned: of training, or equal"
@@ -57,8 +60,8 @@ def decode_probe(
     shank: Int64[np.ndarray, " _"],
     prior: DepthPrior,
     params: DecoderParams | None = None,
-) -> Float64[np.ndarray, "channel state"]:
-    """Probability of each of ``prior.states`` at each channel, given the whole shank.
+) -> Float64[np.ndarray, "channel answer"]:
+    """Probability of each of ``prior.answers`` at each channel, given the whole shank.
 
     Parameters
     ----------
@@ -75,14 +78,14 @@ def decode_probe(
         If there is not one column per class and one depth and shank per channel.
     """
     _check(log_probs, depth_um, shank, prior)
-    emission = log_emission(log_probs, prior, params or DecoderParams())
-    alone = emission + np.log(prior.share)
+    params = params or DecoderParams()
+    emission = log_emission(log_probs, prior, params)
+    alone = emission + np.log(np.repeat(prior.share, prior.stages))
     out = np.exp(alone - alone.max(axis=1, keepdims=True))
-    out /= out.sum(axis=1, keepdims=True)
     for rows in shank_runs(depth_um, shank):
         moves = prior.moves(np.diff(depth_um[rows]))
-        out[rows] = posterior(np.array(prior.start), moves, emission[rows])
-    return out
+        out[rows] = posterior(prior.stage_start, moves, emission[rows])
+    return _finish(out, prior, params)
 
 
 def decode_path(
@@ -92,26 +95,25 @@ def decode_path(
     prior: DepthPrior,
     params: DecoderParams | None = None,
 ) -> Int64[np.ndarray, " channel"]:
-    """The state of each channel (number in ``prior.states``) on the likeliest path of its shank.
+    """The answer of each channel (number in ``prior.answers``) on the likeliest path of its shank.
 
-    Arguments as of ``decode_probe``; unlike its leading states these never make a region order
-    that the prior finds impossible.
+    Arguments as of ``decode_probe``, of which each answer is the likeliest by itself; a path is
+    an order of regions that the prior finds possible as a whole.
     """
     _check(log_probs, depth_um, shank, prior)
     emission = log_emission(log_probs, prior, params or DecoderParams())
-    path = (emission + np.log(prior.share)).argmax(axis=1)
+    path = (emission + np.log(np.repeat(prior.share, prior.stages))).argmax(axis=1)
     for rows in shank_runs(depth_um, shank):
         moves = prior.moves(np.diff(depth_um[rows]))
-        path[rows] = likeliest_path(np.array(prior.start), moves, emission[rows])
-    return path
+        path[rows] = likeliest_path(prior.stage_start, moves, emission[rows])
+    return np.minimum(path // prior.stages, len(prior.classes))
 
 
 def among_classes(
-    found: Float[np.ndarray, "channel state"], prior: DepthPrior
+    found: Float[np.ndarray, "channel answer"], prior: DepthPrior
 ) -> Float64[np.ndarray, "channel class"]:
     """Probability of each class, given that the channel is in one of them."""
-    known = found[:, [name != UNKNOWN for name in prior.states]].astype(np.float64)
-    known = np.maximum(known, 1e-300)
+    known = np.maximum(found[:, : len(prior.classes)].astype(np.float64), 1e-300)
     return known / known.sum(axis=1, keepdims=True)
 
 
@@ -140,55 +142,64 @@ def fit_decoder(
     known = state >= 0
     if not known.any():
         raise ValueError(
-            f"fitting a decoder needs channels with depth and a label of {list(prior.states)}, "
+            f"fitting a decoder needs channels with depth and a label of {list(prior.answers)}, "
             f"there are none in {len(probes)} probes"
         )
-    moves, start = prior.moves(np.diff(depth, axis=1)), np.array(prior.start)
+    moves = prior.moves(np.diff(depth, axis=1))
 
     def loss(x: np.ndarray) -> float:
-        emission = log_emission(log_probs, prior, _with(params, x))
-        found = posterior(start, moves, emission)[known, state[known]]
+        tried = _with(params, x)
+        emission = log_emission(log_probs, prior, tried)
+        found = posterior(prior.stage_start, moves, emission)[known]
+        found = _finish(found, prior, tried)[np.arange(known.sum()), state[known]]
         return float(-np.log(np.maximum(found, 1e-300)).mean())
 
-    grid = np.log(np.geomspace(*TEMPERATURES, 15))
-    begin = [min(grid, key=lambda t: loss(np.array([t])))]
-    unknown = prior.states.index(UNKNOWN) if UNKNOWN in prior.states else -1
-    if (state[known] == unknown).any():
-        begin.append(params.unknown_level)
-    bounds = [tuple(np.log(TEMPERATURES)), (-10.0, 10.0)][: len(begin)]
-    options = {"xatol": 1e-3, "fatol": 1e-5}
-    found = minimize(loss, begin, method="Nelder-Mead", bounds=bounds, options=options)
+    low, high = np.log(TEMPERATURES)
+    begin = np.array([np.log(params.final_temperature), params.unknown_level])
+    steps, bounds = np.array([0.5, 1.0]), [(low, high), (-10.0, 10.0)]
+    free = 2 if (state[known] == len(prior.classes)).any() else 1
+    simplex = np.vstack([begin, begin + np.diag(steps)])[: free + 1, :free]
+    options = {"xatol": 1e-3, "fatol": 1e-5, "initial_simplex": simplex}
+    found = minimize(
+        loss, begin[:free], method="Nelder-Mead", bounds=bounds[:free], options=options
+    )
     return _with(params, found.x)
 
 
 def log_emission(
     log_probs: Float[np.ndarray, "*channel class"], prior: DepthPrior, params: DecoderParams
-) -> Float64[np.ndarray, "*channel state"]:
-    """Log likelihood of each state, up to a constant per channel; equal where the model is silent.
+) -> Float64[np.ndarray, "*channel stage"]:
+    """Log likelihood of each stage, up to a constant per channel; equal where the model is silent.
 
     A class probability over the class's frequency is its likelihood over that of a channel of any
     class; "unknown" is taken to look like a channel of any class, at ``params.unknown_level``.
     """
     silent = np.isnan(log_probs).any(axis=-1, keepdims=True)
     level = np.maximum(np.where(silent, 0.0, log_probs), _FLOOR)
-    if params.divide_by == "training":
-        share = [s for s, name in zip(prior.share, prior.states, strict=True) if name != UNKNOWN]
-        level = level - np.log(np.array(share) / sum(share))
-    else:
-        level = level + np.log(len(prior.classes))
-    level = level / params.temperature
-    if UNKNOWN in prior.states:
-        other = np.full((*level.shape[:-1], 1), params.unknown_level)
-        level = np.concatenate([level, other], axis=-1)
-    return np.where(silent, 0.0, level).astype(np.float64)
+    n, classes = len(prior.states), len(prior.classes)
+    share = np.array(prior.share[:classes]) if params.divide_by == "training" else np.ones(classes)
+    level = (level - np.log(share / share.sum())) / params.temperature
+    other = np.full((*level.shape[:-1], n - classes), params.unknown_level)
+    level = np.where(silent, 0.0, np.concatenate([level, other], axis=-1))
+    return np.repeat(level, prior.stages, axis=-1)
 
 
 def _with(params: DecoderParams, x: np.ndarray) -> DecoderParams:
     """The parameters at a point of the search."""
-    update = {"temperature": float(np.exp(x[0]))}
-    if len(x) > 1:
-        update["unknown_level"] = float(x[1])
-    return params.model_copy(update=update)
+    names = ("final_temperature", "unknown_level")
+    values = (float(np.exp(x[0])), *map(float, x[1:]))
+    return params.model_copy(update=dict(zip(names, values, strict=False)))
+
+
+def _finish(
+    found: Float[np.ndarray, "channel stage"], prior: DepthPrior, params: DecoderParams
+) -> Float64[np.ndarray, "channel answer"]:
+    """Sum over stages and over the regions that are answered "unknown"; last temperature."""
+    state = found.reshape(len(found), len(prior.states), prior.stages).sum(axis=2)
+    n = len(prior.classes)
+    if len(prior.answers) > n:
+        state = np.column_stack([state[:, :n], state[:, n:].sum(axis=1)])
+    return apply_temperature(state, params.final_temperature)
 
 
 def _stack_shanks(
@@ -201,7 +212,7 @@ def _stack_shanks(
     found = []
     for probe in probes:
         _check(probe.log_probs, probe.depth_um, probe.shank, prior)
-        state = state_numbers(probe.labels, prior.states)
+        state = state_numbers(probe.labels, prior.answers)
         for rows in shank_runs(probe.depth_um, probe.shank):
             found.append((probe.log_probs[rows], probe.depth_um[rows], state[rows]))
     longest = max((len(depth) for _, depth, _ in found), default=0)

@@ -22,15 +22,18 @@ from pipeline.analyses.depth_prior import (
     TransitionParams,
     learn_transitions,
 )
+from pipeline.evaluation.calibration import fit_temperature
 
 CLASSES = ("CA1", "DG", "VIS")
 RATES = np.array([[-0.006, 0.004, 0.002], [0.001, -0.003, 0.002], [0.0005, 0.0005, -0.001]])
 
 
-def prior_of(rates=RATES, states=CLASSES, share=None, start=None):
+def prior_of(rates=RATES, states=CLASSES, share=None, start=None, stages=1):
     flat = (1 / len(states),) * len(states)
-    return DepthPrior(states=states, rates=tuple(map(tuple, np.asarray(rates).tolist())),
-                      start=start or flat, share=share or flat, n_probes=1, n_labels=1)  # fmt: skip
+    return DepthPrior(
+        classes=states, states=states, stages=stages, start=start or flat, share=share or flat,
+        rates=tuple(map(tuple, rates.tolist())), n_probes=1, n_labels=1,
+    )  # fmt: skip
 
 
 def each(matrices):
@@ -102,7 +105,7 @@ def test_learned_rates_are_those_of_the_chains_at_uneven_spacing_and_across_gaps
         states = walk(rng, RATES, depth, int(rng.integers(3)))
         labels = [CLASSES[s] if rng.random() > 0.3 else None for s in states]
         probes.append(LabelledProbe(labels, depth, one_shank(120)))
-    prior = learn_transitions(probes, CLASSES, TransitionParams(unknown=False))
+    prior = learn_transitions(probes, CLASSES, TransitionParams(unknown=False, stages=1))
     assert np.array(prior.rates) == pytest.approx(RATES, rel=0.15, abs=1e-4)
     assert np.allclose(np.sum(prior.rates, axis=1), 0)
 
@@ -122,7 +125,6 @@ def test_the_order_of_regions_is_learned_from_the_tip_up():
     assert rates["DG"][0] > 10 * rates["DG"][2]
     assert rates["CA1"][2] > 10 * rates["CA1"][1]
     assert np.argmax(prior.start) == 1
-    assert rates["DG"][0] == pytest.approx(1 / 400, rel=0.1)
 
 
 def test_shanks_are_chains_of_their_own():
@@ -141,9 +143,12 @@ def test_regions_outside_the_classes_are_the_state_unknown_and_none_is_missing()
     labels = ["LP"] * 10 + [None] * 3 + ["DG"] * 10
     probe = LabelledProbe(labels, np.arange(23) * 20.0, one_shank(23))
     prior = learn_transitions([probe], CLASSES)
-    assert prior.states == (*CLASSES, "unknown")
+    assert prior.states == prior.answers == (*CLASSES, "unknown")
     assert prior.n_labels == 20
     assert np.argmax(prior.start) == 3
+    often = learn_transitions([probe, probe], CLASSES)
+    assert often.states == (*CLASSES, "LP", "unknown")
+    assert often.answers == (*CLASSES, "unknown")
     without = learn_transitions([probe], CLASSES, TransitionParams(unknown=False))
     assert (without.states, without.n_labels) == (CLASSES, 10)
 
@@ -156,7 +161,7 @@ def test_what_the_model_cannot_tell_is_unknown_where_training_had_other_regions(
     proba = np.array([*hops] + [[0.1, 0.8, 0.1]] * 20 + [[0.8, 0.1, 0.1]] * 20)
     params = DecoderParams(divide_by="none")
     found = decode_probe(np.log(proba), depth, one_shank(60), prior, params)
-    said = np.array(prior.states)[found.argmax(axis=1)]
+    said = np.array(prior.answers)[found.argmax(axis=1)]
     assert (said[:17] == "unknown").all()
     assert (said[22:38] == "DG").all()
     assert (said[42:] == "CA1").all()
@@ -217,14 +222,72 @@ def test_on_its_own_chains_the_posterior_is_calibrated_and_beats_single_channels
         assert right[inside].mean() == pytest.approx(sure[inside].mean(), abs=0.06)
 
 
-def test_evidence_said_three_times_is_fitted_to_a_temperature_of_three():
+def test_the_final_temperature_of_lone_channels_is_that_of_their_probabilities():
     rng = np.random.default_rng(4)
-    probes = [
-        ScoredProbe(3.0 * log, [CLASSES[s] for s in states], depth, one_shank(len(depth)))
-        for states, depth, log in probes_of(rng, 30)
-    ]
+    states = rng.integers(3, size=400)
+    log_probs = emitted(rng, states, 1.0, 3) * 3.0
+    log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+    alone = ScoredProbe(log_probs, [CLASSES[s] for s in states], np.zeros(400), np.arange(400))
+    fitted = fit_decoder([alone], prior_of(), DecoderParams(divide_by="none"))
+    expected = fit_temperature(np.exp(log_probs), states)
+    assert fitted.final_temperature == pytest.approx(expected, rel=0.01)
+    assert expected == pytest.approx(3.0, rel=0.15)
+
+
+def test_the_level_of_unknown_rises_to_where_other_regions_are_found():
+    rng = np.random.default_rng(6)
+    labels = ["LP"] * 20 + ["DG"] * 20 + ["CA1"] * 20 + ["VIS"] * 20
+    depth = np.arange(80) * 20.0
+    prior = learn_transitions([LabelledProbe(labels, depth, one_shank(80))] * 3, CLASSES)
+    certain = [[1, 20, 1], [20, 1, 1], [1, 1, 20]]
+    proba = np.vstack([rng.dirichlet(a, size=20) for a in ([3, 3, 3], *certain)])
+    fitted = fit_decoder([ScoredProbe(np.log(proba), labels, depth, one_shank(80))] * 2, prior,
+                         DecoderParams(unknown_level=-4.0))  # fmt: skip
+    assert fitted.unknown_level > -3.0
+    found = decode_probe(np.log(proba), depth, one_shank(80), prior, fitted)
+    truth = np.repeat([3, 1, 0, 2], 20)
+    assert (found.argmax(axis=1) == truth).mean() >= 0.95
+
+
+def test_shanks_of_unequal_length_are_fitted_as_each_by_itself():
+    rng = np.random.default_rng(7)
+    probes = [ScoredProbe(log, [CLASSES[s] for s in states], depth, one_shank(len(depth)))
+              for n in (5, 40) for states, depth, log in probes_of(rng, 3, channels=n)]  # fmt: skip
     fitted = fit_decoder(probes, prior_of(), DecoderParams(divide_by="none"))
-    assert fitted.temperature == pytest.approx(3.0, rel=0.15)
+
+    def surprise(temperature):
+        params = DecoderParams(divide_by="none", final_temperature=temperature)
+        found = [decode_probe(p.log_probs, p.depth_um, p.shank, prior_of(), params) for p in probes]
+        truth = [CLASSES.index(name) for p in probes for name in p.labels]
+        return -np.log(np.concatenate(found)[np.arange(len(truth)), truth]).mean()
+
+    best = fitted.final_temperature
+    assert surprise(best) < min(surprise(best * 1.05), surprise(best / 1.05))
+
+
+def test_thickness_that_varies_little_is_learned_though_ends_cut_regions_off():
+    rng = np.random.default_rng(8)
+    probes = []
+    for _ in range(120):
+        borders = np.cumsum(rng.gamma(8, np.tile([50.0, 40.0, 100.0], 6)))
+        depth = rng.uniform(2000, 3500) + 20.0 * np.arange(60)
+        number = np.searchsorted(borders, depth) % 3
+        labels = [("DG", "CA1", "VIS")[i] for i in number]
+        probes.append(LabelledProbe(labels, depth, one_shank(60)))
+    prior = learn_transitions(probes, CLASSES, TransitionParams(unknown=False))
+    thick = [-1 / rate[i] for i, rate in enumerate(prior.rates)]
+    assert thick == pytest.approx([320, 400, 800], rel=0.1)
+
+
+def test_more_stages_bridge_what_is_too_thin_to_be_a_region():
+    proba = np.tile([0.02, 0.96, 0.02], (21, 1))
+    proba[10:12] = [0.9, 0.05, 0.05]
+    depth = np.arange(21) * 20.0
+    rates = 0.00125 - np.diag([0.00375] * 3)
+    one, eight = (decode_probe(np.log(proba), depth, one_shank(21), prior_of(rates, stages=n))
+                  for n in (1, 8))  # fmt: skip
+    assert one[10, 0] > eight[10, 0]
+    assert eight[10].argmax() == 1
 
 
 def test_the_path_of_a_shank_is_its_likeliest():
