@@ -43,11 +43,12 @@ DRAWS = 2000
 
 def settings(family: str, epochs: int) -> dict[str, list[FitParams]]:
     """The stages of every setting a family is compared in."""
-    steps = {"batch_size": 64, "lr": 1e-3, "select": "last"}
+    steps = {"batch_size": 64, "select": "last"}
     stages = {
-        objective: FitParams(objective=objective, epochs=epochs, **steps)
-        for objective in ("ssl", "finetune", "frozen")
+        objective: FitParams(objective=objective, epochs=epochs, lr=1e-3, **steps)
+        for objective in ("ssl", "finetune")
     }
+    stages["frozen"] = FitParams(objective="frozen", epochs=3 * epochs, lr=1e-2, **steps)
     if MODELS[family].objectives != BACKBONE:
         only = MODELS[family].objectives[0]
         return {"supervised": [stages.get(only, NO_STEPS)]}
@@ -128,6 +129,8 @@ def compare(given: argparse.Namespace) -> Iterator[tuple[str, str, np.ndarray, f
     with tempfile.TemporaryDirectory() as folder:
         for family in given.models:
             for setting, stages in settings(family, given.epochs).items():
+                if given.setting not in (None, setting):
+                    continue
                 counts, began = [], time.monotonic()
                 for seed, sets in labs.items():
                     place = Path(folder) / str(seed)
@@ -140,6 +143,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", default=list(SMALL)[:4], choices=list(SMALL))
+    parser.add_argument("--setting", help="only this one; those of a family are in `settings`")
     parser.add_argument("--training", type=int, default=4, help="subjects that train")
     parser.add_argument("--tested", type=int, default=4, help="subjects tested")
     parser.add_argument("--channels", type=int, default=32)

@@ -194,3 +194,22 @@ def test_the_cost_of_a_window_agrees_with_torchs_own_count(family):
         if family == "spectrogram_mlp":
             model.head.pooled(hidden)
     assert forward_flop(params, 3.0) == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+@pytest.mark.parametrize("family", ["simclr", "brainbert"])
+def test_processes_that_share_a_batch_pool_what_pieces_of_it_pool(family):
+    model = build(params_of(family), CONTEXT, seed=0).eval()
+    model.objective, batch = "ssl", batch_of(family, WORLD, CONTEXT, size=8)
+    draws = model.draw(batch, generator())
+    ranks = [slice(0, 3), slice(3, 8)]
+    total = sum(model.pooled(batch[rows], draws[rows]) for rows in ranks)
+    given, losses = [], []
+    for rows in ranks:
+
+        def all_reduce(own):
+            given.append(own)
+            return total
+
+        losses.append(model.share(batch[rows], draws[rows], all_reduce)["total"])
+    assert torch.allclose(sum(given), total)
+    assert float(sum(losses)) == pytest.approx(float(model.share(batch, draws)["total"]), rel=1e-5)
