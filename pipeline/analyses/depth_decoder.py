@@ -1,6 +1,6 @@
 """Regions of a whole probe at once: they are contiguous along a shank, in an order seen before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -120,9 +120,11 @@ def among_classes(
 def fit_decoder(
     probes: Sequence[ScoredProbe], prior: DepthPrior, params: DecoderParams | None = None
 ) -> DecoderParams:
-    """The temperature and level of "unknown" whose posterior makes held-out labels likeliest.
+    """The final temperature and level of "unknown" whose posterior makes labels likeliest.
 
-    The level stays as it is where no label of `probes` is of the state "unknown".
+    The level stays as it is where no label of `probes` is outside the classes. The temperature of
+    the model's probabilities stays too: fitted on a few subjects, of whom some have a whole region
+    mistaken, it grows until thin regions vanish everywhere.
 
     Parameters
     ----------
@@ -133,10 +135,8 @@ def fit_decoder(
     Raises
     ------
     ValueError
-        If no channel carries a label that is a state of the prior.
+        If no channel carries a label that is an answer of the prior.
     """
-    from scipy.optimize import minimize  # slow to import
-
     params = params or DecoderParams()
     log_probs, depth, state = _stack_shanks(probes, prior)
     known = state >= 0
@@ -154,16 +154,24 @@ def fit_decoder(
         found = _finish(found, prior, tried)[np.arange(known.sum()), state[known]]
         return float(-np.log(np.maximum(found, 1e-300)).mean())
 
-    low, high = np.log(TEMPERATURES)
+    with_level = bool((state[known] == len(prior.classes)).any())
+    return _with(params, _search(loss, params, with_level=with_level))
+
+
+def _search(
+    loss: Callable[[np.ndarray], float], params: DecoderParams, *, with_level: bool
+) -> np.ndarray:
+    """Logarithm of the final temperature, and level of "unknown" if asked, of least loss."""
+    from scipy.optimize import minimize  # slow to import
+
+    free = 1 + with_level
     begin = np.array([np.log(params.final_temperature), params.unknown_level])
-    steps, bounds = np.array([0.5, 1.0]), [(low, high), (-10.0, 10.0)]
-    free = 2 if (state[known] == len(prior.classes)).any() else 1
-    simplex = np.vstack([begin, begin + np.diag(steps)])[: free + 1, :free]
+    bounds = [tuple(np.log(TEMPERATURES)), (-10.0, 10.0)]
+    simplex = np.vstack([begin, begin + np.diag([0.5, 1.0])])[: free + 1, :free]
     options = {"xatol": 1e-3, "fatol": 1e-5, "initial_simplex": simplex}
-    found = minimize(
+    return minimize(
         loss, begin[:free], method="Nelder-Mead", bounds=bounds[:free], options=options
-    )
-    return _with(params, found.x)
+    ).x
 
 
 def log_emission(
