@@ -1,6 +1,8 @@
 """What the tables know of a file, against what it is now."""
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -8,6 +10,7 @@ from typing import Any, Literal
 from schemas import session
 from schemas._names import safe_name
 from schemas._revisions import lineage, revisions
+from schemas._sources import place_of_copy
 
 from .found import Found
 
@@ -91,11 +94,14 @@ def has_content(row: dict[str, Any], one: Found) -> bool:
 def enter(standing: Standing, lab: str | None) -> str:
     """The key of the row for this content, inserted or, where nothing was read, corrected.
 
-    A file that changed gets a revision of its own; the rows it had stay as they are.
+    A file that changed gets a revision of its own; the rows it had stay as they are. The row of
+    a draft follows the asset that has its content now, for the archive forgets replaced ones.
     """
     row, one = standing.row, standing.found
     if standing.state == "same":
-        if row["read"] is None and row["bytes"] is None and one.bytes is not None:
+        if one.asset is not None and one.asset != row["asset"] and row["dandi_version"] == "draft":
+            _follow(row, one)
+        elif row["read"] is None and row["bytes"] is None and one.bytes is not None:
             session.NwbFile.update1({"nwb_file": row["nwb_file"], **one.content})
         return row["nwb_file"]
     if standing.state == "unread" and one.asset is None:
@@ -119,6 +125,17 @@ def enter(standing: Standing, lab: str | None) -> str:
         skip_duplicates=True,
     )
     return key
+
+
+def _follow(row: dict[str, Any], one: Found) -> None:
+    """Let a row name the asset that has its content now; a copy on this machine moves along."""
+    asset = {"asset": one.asset, "dandi_version": one.dandi_version}
+    old, new = place_of_copy(row), place_of_copy(row | asset)
+    if old is not None and old.is_file() and not new.exists():
+        with suppress(OSError):  # moved by another process, or held open: read from the archive
+            new.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(old, new)
+    session.NwbFile.update1({"nwb_file": row["nwb_file"], **asset})
 
 
 def _short(value: Any) -> str:

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import h5py
 import pytest
 
 from pipeline.nwb import ContentChanged
+from schemas._sources import archive_root
 from workers.archive.dependants import results_of
 from workers.ingest import register
 
@@ -164,6 +166,46 @@ def test_a_later_version_of_a_dandiset_is_a_revision_when_asked_for(
     newest = register([f"dandi:{DANDISET}/{path}"], base=tmp_path)
     pinned = register([f"dandi:{DANDISET}@{VERSION}/{path}"], base=tmp_path)
     assert [newest, pinned] == [[files[1]["nwb_file"]], [files[0]["nwb_file"]]]
+
+
+def test_a_draft_whose_asset_was_replaced_by_the_same_content_goes_on_being_read(
+    archive, type_ingest, tables, recording
+):
+    from archive_server import Asset
+
+    from pipeline.nwb import ReadError, open_nwb
+    from schemas._sources import source_of
+
+    source, data = "dandi:000777", recording.read_bytes()
+    archive.publish("000777", "draft", {"a.nwb": data})
+    assert type_ingest(source, "--download")[0] == 0
+    place = {"path": "000777/a.nwb", "root": archive_root()}
+    old = (tables.session.NwbFile & place).fetch1()
+    copy = Path(source_of(old))
+    archive.publish("000777", "draft", {"a.nwb": Asset("a.nwb", data)})  # new metadata, new id
+    archive.sent.clear()
+    code, rows, _ = type_ingest(source, "--download")
+    assert (code, rows["000777/a.nwb"]["status"] in ("ok", "warnings")) == (0, True)
+    new = (tables.session.NwbFile & place).fetch1()
+    assert new["asset"] == archive.dandisets["000777"]["draft"]["a.nwb"].identifier
+    assert new == old | {"asset": new["asset"]}
+    moved = Path(source_of(new))
+    assert moved.read_bytes() == data
+    assert not copy.exists()
+    assert not archive.sent
+    moved.unlink()
+    with open_nwb(source_of(new)) as file:
+        assert "acquisition" in file
+    with pytest.raises(ReadError, match="is not there"):
+        source_of(old)
+    archive.publish("000777", "0.230101.0000", {"a.nwb": Asset("a.nwb", data)})
+    assert type_ingest(source)[0] == 0
+    named = (tables.session.NwbFile & place).fetch1()
+    published = archive.dandisets["000777"]["0.230101.0000"]["a.nwb"].identifier
+    assert named == new | {"asset": published, "dandi_version": "0.230101.0000"}
+    archive.publish("000777", "0.230102.0000", {"a.nwb": Asset("a.nwb", data)})
+    assert type_ingest(source)[0] == 0  # what is published stays: so does the row
+    assert (tables.session.NwbFile & place).fetch1() == named
 
 
 def test_a_changed_url_is_told_by_its_mark(archive, type_ingest, tables, recording):
