@@ -128,24 +128,27 @@ def learn_transitions(
             f"a prior over depth needs two labelled channels within {params.max_gap_um:g} µm of "
             f"each other on one shank, there are none in {len(probes)} probes"
         )
-    seen = np.bincount(np.concatenate([state for _, state in chains]), minlength=len(states))
-    share = (seen + params.pseudo_count) / (seen.sum() + params.pseudo_count * len(states))
-    lowest = [state[0] for p in probes for _, state in list(_chains(p, states, np.inf))]
-    first = np.bincount(np.array(lowest), minlength=len(states))
+    share, start, n_labels = _count_states(probes, states, params.pseudo_count)
     rates = fit_rates(
         chains, len(states), stages=params.stages, pseudo_count=params.pseudo_count,
         thickness_um=params.thickness_um, iterations=params.iterations, tolerance=params.tolerance,
     )  # fmt: skip
     return DepthPrior(
-        classes=tuple(classes),
-        states=states,
-        stages=params.stages,
-        rates=tuple(map(tuple, rates.tolist())),
-        start=tuple(((first + 2 * share) / (first.sum() + 2)).tolist()),
-        share=tuple(share.tolist()),
-        n_probes=len(probes),
-        n_labels=int(seen.sum()),
-    )
+        classes=tuple(classes), states=states, stages=params.stages, start=start, share=share,
+        rates=tuple(map(tuple, rates.tolist())), n_probes=len(probes), n_labels=n_labels,
+    )  # fmt: skip
+
+
+def _count_states(
+    probes: Sequence[LabelledProbe], states: Sequence[str], pseudo_count: float
+) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+    """How often each state is met, how often at the lowest labelled site, and labels in all."""
+    shanks = [state for probe in probes for _, state in _chains(probe, states, np.inf)]
+    seen = np.bincount(np.concatenate(shanks), minlength=len(states))
+    share = (seen + pseudo_count) / (seen.sum() + pseudo_count * len(states))
+    first = np.bincount(np.array([state[0] for state in shanks]), minlength=len(states))
+    start = (first + 2 * share) / (first.sum() + 2)
+    return tuple(share.tolist()), tuple(start.tolist()), int(seen.sum())
 
 
 def state_numbers(labels: Sequence[str | None], states: Sequence[str]) -> Int64[np.ndarray, " _"]:
