@@ -8,9 +8,9 @@ synthetic laboratory. Each of its subjects is tested once: two others are for va
 (temperature, level of "unknown", threshold), the rest train the band-power model and the prior over
 depth. Regions outside the classes are recorded but the model is never trained on them.
 
-Not kept: seeds 11 to 13 give +0.025 (-0.016 to 0.062) over the published code, whose hand-set
-weights happen to favour the regions rare here, and a threshold chosen on two subjects for 10 %
-errors gives 32 % on others.
+Not kept: seeds 11 to 13 give +0.025 (-0.016 to 0.062) over the published code (its hand-set
+weights alone are worth +0.014 and +0.075 on seeds 901 and 902), and a
+threshold chosen on two subjects for 10 % errors gives 32 % on others.
 """
 
 import argparse
