@@ -73,8 +73,14 @@ def fetch_range(url: str, start: int, stop: int, *, of: Served | None = None) ->
     ContentChanged
         If length or mark is not what ``of`` says.
     ReadError
-        If the file is gone or the server sends no ranges; TransientReadError if it kept failing.
+        If the range stops beyond the file's end, the file is gone or the server sends no ranges;
+        TransientReadError if it kept failing.
     """
+    if of is not None and of.bytes is not None and stop > of.bytes:
+        raise ReadError(
+            "read", f"{url} is {of.bytes:,} bytes long; bytes {start:,} to {stop:,} were asked for",
+            "its index is damaged: tell who published it, or look for another copy",
+        )  # fmt: skip
     for last in attempts():
         with get(url, f"bytes={start}-{stop - 1}") as answer:
             _check_same(answer, url, of)

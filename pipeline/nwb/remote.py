@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from math import prod
 from weakref import WeakValueDictionary
 
 import h5py
@@ -27,7 +28,9 @@ FIRST_BLOCKS, MOST_BLOCKS = 16, 64  # fetched at once: at the start of a file, i
 WIDE_BYTES = 1 << 18
 PIECE_BYTES = 4 << 20
 AHEAD_BYTES = 32 << 20
+MOST_CHUNK_BYTES = 1 << 30  # 250 times what is usual; a chunk is in memory as a whole
 JOIN_BYTES = 1 << 14  # a hole this small is cheaper to fetch than to step over
+_STORED_MORE = 1 << 16  # what deflating noise adds (bytes), and an eighth
 _NUMBER = itertools.count()
 _OPEN: WeakValueDictionary[str, "RemoteFile"] = WeakValueDictionary()
 
@@ -211,10 +214,23 @@ class RemoteFile(io.RawIOBase):
 
 
 def plan_chunks(data: h5py.Dataset, offsets: Sequence[tuple[int, ...]]) -> None:
-    """Tell the file behind a dataset which chunks will be read; nothing for a local file."""
+    """Tell the file behind a dataset which chunks will be read; nothing for a local file.
+
+    Raises
+    ------
+    ReadError
+        If a chunk is too large to be fetched, or is none that this file can hold.
+    """
     remote = _OPEN.get(data.file.filename)
     if remote is None:
         return
+    decoded = prod(data.chunks) * data.dtype.itemsize
+    if decoded > MOST_CHUNK_BYTES:
+        raise ReadError(
+            "read", f"{data.name} of {remote.url} has chunks of {decoded:,} bytes; "
+            f"{MOST_CHUNK_BYTES:,} at most are read over the network",
+            "download the file and ingest the local copy",
+        )  # fmt: skip
     ranges = []
     for offset in offsets:
         try:
@@ -222,8 +238,27 @@ def plan_chunks(data: h5py.Dataset, offsets: Sequence[tuple[int, ...]]) -> None:
         except (RuntimeError, OSError):  # none was ever written, or the index is damaged
             return
         if chunk.byte_offset is not None and chunk.size:
+            _refuse_impossible(data.name, chunk.byte_offset, chunk.size, decoded, remote)
             ranges.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
     remote.plan(ranges)
+
+
+def _refuse_impossible(
+    name: str, offset: int, stored: int, decoded: int, remote: RemoteFile
+) -> None:
+    if offset + stored > remote.size:
+        told = f"{offset:,} to {offset + stored:,}, and the file is {remote.size:,} bytes long"
+        told = f"a chunk of {name} is said to lie at bytes {told}"
+    elif stored > decoded + decoded // 8 + _STORED_MORE:
+        told = (
+            f"a chunk of {name} is said to take {stored:,} bytes, and {decoded:,} when it is read"
+        )
+    else:
+        return
+    raise ReadError(
+        "read", f"{remote.url}: {told}",
+        "its index is damaged: tell who published it, or look for another copy",
+    )  # fmt: skip
 
 
 @cache

@@ -1,6 +1,8 @@
 """Reading behind a URL moves what it needs, outlasts short trouble, and names lasting trouble."""
 
+import struct
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pipeline.nwb import (  # noqa: E402
     open_nwb,
     read_summary_isolated,
 )
+from pipeline.nwb.http import ask_about, fetch_range  # noqa: E402
 from pipeline.nwb.remote import RemoteFile  # noqa: E402
 
 RATE, CHANNELS = 1250.0, 16
@@ -114,6 +117,68 @@ def test_lasting_trouble_while_reading_is_one_error_that_says_which(
         archive.faults["/blobs/"] = [fault, ...]
         lfp.read(200_000, 300_000)
     assert type(caught.value) is kind
+
+
+def damage_index(path, *, chunk, address=None, size=None):
+    """Write another address or size of one chunk into the index (a version 1 B-tree)."""
+    with h5py.File(path, "r") as file:
+        found = file["acquisition/ES/data"].id.get_chunk_info(chunk)
+    content = bytearray(path.read_bytes())
+    entry = struct.pack("<II3Q", found.size, 0, *found.chunk_offset, 0)
+    at = content.index(entry + struct.pack("<Q", found.byte_offset))
+    if size is not None:
+        content[at : at + 4] = struct.pack("<I", size)
+    if address is not None:
+        content[at + len(entry) : at + len(entry) + 8] = struct.pack("<Q", address)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("address", "size", "told"),
+    [
+        (lambda n: n - 100, None, "a chunk of /acquisition/ES/data is said to lie.* bytes long"),
+        (lambda n: n + 10**9, None, "a chunk of /acquisition/ES/data is said to lie.* bytes long"),
+        (lambda n: 0, 900_000, "900,000 bytes, and 160,000 when it is read"),
+    ],
+)
+def test_a_damaged_index_is_told_at_once_and_is_no_trouble_of_the_network(
+    archive, tmp_path, monkeypatch, address, size, told
+):
+    monkeypatch.setenv("FIELDBASE_PATIENCE", "30")
+    write_lfp(tmp_path / "a.nwb", 400, (2500, 16))
+    whole = (tmp_path / "a.nwb").stat().st_size
+    damage_index(tmp_path / "a.nwb", chunk=3, address=address(whole), size=size)
+    _, url = publish(archive, (tmp_path / "a.nwb").read_bytes())
+    began = time.monotonic()
+    with pytest.raises(ReadError, match=told) as caught, open_lfp(url, "acquisition/ES") as lfp:
+        lfp.read(0, 50_000)
+    assert type(caught.value) is ReadError
+    assert "index is damaged" in str(caught.value)
+    assert time.monotonic() - began < 5
+    assert archive.sent["a.nwb"] < 2e6
+
+
+def test_a_chunk_too_large_for_the_network_is_refused_before_it_is_fetched(
+    archive, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pipeline.nwb.remote.MOST_CHUNK_BYTES", 100_000)
+    write_lfp(tmp_path / "a.nwb", 40, (2500, 16))
+    _, url = publish(archive, (tmp_path / "a.nwb").read_bytes())
+    with (
+        pytest.raises(ReadError, match="chunks of 160,000 bytes.*download the file"),
+        open_lfp(url, "acquisition/ES") as lfp,
+    ):
+        lfp.read(0, 5_000)
+
+
+def test_no_range_beyond_the_end_is_asked_for(archive):
+    _, url = publish(archive, b"x" * 1000)
+    served = ask_about(url)
+    archive.asked.clear()
+    with pytest.raises(ReadError, match="1,000 bytes long.*bytes 900 to 1,100") as caught:
+        fetch_range(served.url, 900, 1100, of=served)
+    assert type(caught.value) is ReadError
+    assert archive.asked == []
 
 
 def test_trouble_that_a_reader_takes_for_an_odd_file_still_comes_out(archive, tmp_path):
