@@ -28,6 +28,8 @@ from ._stores import use_our_stores
 OLDEST = {"mysql": (8, 4), "postgresql": (15,)}
 SUPPORTED = "fieldbase runs on MySQL 8.4 or newer and PostgreSQL 15 or newer"
 
+os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # psycopg2 waits minutes for a lost host
+
 log = logging.getLogger(__name__)
 _current: tuple[Path, dj.Connection, int] | None = None  # with the process it belongs to
 _inherited: list = []  # closing a parent's connection in its child would close it for both

@@ -98,13 +98,18 @@ def _storable(text: str | None) -> str | None:
 
 
 def _kind(error: BaseException) -> str | None:
-    if isinstance(error, Stopped | KeyboardInterrupt | SystemExit):
+    if isinstance(error, Stopped | KeyboardInterrupt) or _is_populates(error):
         return "stopped"
     if isinstance(error, LeaseLost):
         return "lost"
     if is_store_full(error):
         return "full"
     return "transient" if _passes(error) else None
+
+
+def _is_populates(error: BaseException) -> bool:
+    """Whether it is what DataJoint's own handler of SIGTERM raises."""
+    return isinstance(error, SystemExit) and "SIGTERM" in str(error)
 
 
 def _passes(error: BaseException) -> bool:

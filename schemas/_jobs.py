@@ -18,15 +18,13 @@ import datajoint as dj
 from datajoint.condition import AndList, Not, make_condition
 from datajoint.jobs import Job
 
-from pipeline.params import digest
-
 from . import _lease, operation
 from ._failures import Failure, classify, delay_s
 from ._guard import Guarded
 from ._locks import let_go, take_lock
 from ._names import clip
 from ._reap import live_leases
-from ._tables import name_of
+from ._tables import job_digest, name_of
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,8 @@ class LeasedJobs(Job):
 
     def _record(self, key: dict[str, Any], failure: Failure, lease: _lease.Lease) -> None:
         attempt = max(self.tries(key).to_arrays("attempt"), default=0) + 1
-        wait = delay_s(attempt) if failure.kind == "transient" else None
+        passed = len(self.tries(key) & {"error_kind": "transient"})
+        wait = delay_s(passed + 1) if failure.kind == "transient" else None
         now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         tried = {
             **self._job(key),
@@ -238,8 +237,7 @@ class LeasedJobs(Job):
             lease.after_job(Ended(name_of(self.target), self._get_pk(key), seconds, failure))
 
     def _job(self, key: dict[str, Any]) -> dict[str, str]:
-        values = {name: str(value) for name, value in self._get_pk(key).items()}
-        return {"failed_table": name_of(self.target), "job": digest(values)}
+        return {"failed_table": name_of(self.target), "job": job_digest(self._get_pk(key))}
 
     def _where(self, key: dict[str, Any]) -> str:
         return make_condition(self, self._get_pk(key), set())

@@ -125,6 +125,8 @@ class Lease:
             return
         self._ended.set()
         self._thread.join(timeout=10)
+        if not self._lock.acquire(timeout=10):
+            return  # the server does not answer: the lock goes with this process
         with suppress(Exception):  # without a server the lock is gone anyway
             give_back(self._connection, self._jobs, self.number)
             self._mark("ended")
@@ -148,6 +150,8 @@ class Lease:
         while not self._ended.wait(BEAT_S * (0.8 + 0.4 * secrets.randbelow(100) / 100)):
             try:
                 with self._lock:
+                    if not self._is_held():
+                        return
                     self._query(
                         f"UPDATE {operation.Worker.full_table_name} SET heartbeat = {self._now} "
                         "WHERE worker = %s",
@@ -158,6 +162,14 @@ class Lease:
                 log.warning("lease of %s: %s", self.worker, " ".join(str(error).split()))
                 if not self._stands() and not self._regain():
                     return
+
+    def _is_held(self) -> bool:
+        """Whether nobody has marked the lease as lost; if so, remember it."""
+        table = operation.Lease.full_table_name
+        found = self._query(f"SELECT lease_state FROM {table} WHERE lease = %s", self.number)
+        state = found.fetchone()
+        self.lost = state is None or state[0] != "held"
+        return not self.lost
 
     def _stands(self) -> bool:
         """Whether the connection, and the lock with it, outlived what failed (a deadlock)."""
@@ -173,12 +185,7 @@ class Lease:
                 self._connection.close()
             with suppress(Exception), self._lock:
                 self._connection = connect_again()
-                table = operation.Lease.full_table_name
-                state = self._query(
-                    f"SELECT lease_state FROM {table} WHERE lease = %s", self.number
-                ).fetchone()
-                if state is None or state[0] != "held":
-                    self.lost = True
+                if not self._is_held():
                     return False
                 if self._hold():
                     return True

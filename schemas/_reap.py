@@ -1,5 +1,6 @@
 """Leases whose connection is gone: their jobs go back to those who live."""
 
+import json
 import logging
 from typing import Any
 
@@ -7,6 +8,13 @@ import datajoint as dj
 
 from . import operation
 from ._locks import is_free_sql, let_go, now_sql, take_lock
+from ._tables import job_digest
+
+DEATHS = 10
+WAY_OUT = (
+    "it is made by another worker; where it happens again and again, give the workers more memory, "
+    "or look in their log; `fieldbase retry` forgets the count"
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +77,58 @@ def _declare_lost(connection: dj.Connection, jobs: list[str], number: int) -> bo
         connection.query(
             f"UPDATE {lease} SET lease_state = 'lost', given_up = {now} WHERE lease = %s", (number,)
         )
+        making = connection.query(
+            f"SELECT job_table, job_key FROM {worker} WHERE worker = %s", (row[0],)
+        ).fetchone()
         connection.query(
             f"UPDATE {worker} SET job_table = NULL, job_key = NULL, job_since = NULL "
             "WHERE worker = %s",
             (row[0],),
         )
         given = give_back(connection, jobs, number)
+        if given and making is not None and making[0] is not None:
+            _count_death(connection, jobs, row[0], *making)
     log.warning("worker %s is gone; %d job(s) are pending again", row[0], given)
     return True
+
+
+def _count_death(
+    connection: dj.Connection, jobs: list[str], worker: str, table: str, written: Any
+) -> None:
+    """Note that a worker died while making this job; after ``DEATHS`` it is tried no more."""
+    tries, now = operation.JobError.full_table_name, now_sql(connection)
+    key = json.loads(written) if isinstance(written, str) else written
+    job = {"failed_table": table, "job": job_digest(key)}
+    last, deaths = connection.query(
+        f"SELECT COALESCE(MAX(attempt), 0), COALESCE(SUM(CASE WHEN error_kind = 'lost' THEN 1 "
+        f"ELSE 0 END), 0) FROM {tries} WHERE failed_table = %s AND job = %s",
+        tuple(job.values()),
+    ).fetchone()
+    values = job | {
+        "attempt": last + 1,
+        "failed_key": json.dumps(key),
+        "error_kind": "lost",
+        "error_stage": "worker",
+        "error_message": f"worker {worker} was gone while making this ({deaths + 1} of {DEATHS})",
+        "error_way_out": WAY_OUT,
+        "error_stack": "[]",
+        "failed_worker": worker,
+    }
+    places = ", ".join(["%s"] * len(values))
+    connection.query(
+        f"INSERT INTO {tries} ({', '.join(values)}, failed_at) VALUES ({places}, {now})",
+        tuple(values.values()),
+    )
+    if deaths + 1 < DEATHS:
+        return
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in table.rpartition(".")[2])
+    (queue,) = [name for name in jobs if name.strip('`"').endswith(f"~~{snake.strip('_')}")]
+    where = " AND ".join(f"{connection.adapter.quote_identifier(name)} = %s" for name in key)
+    connection.query(
+        f"UPDATE {queue} SET status = 'error', error_message = %s WHERE status = 'pending' "
+        f"AND {where}",
+        (values["error_message"], *key.values()),
+    )
 
 
 def give_back(connection: dj.Connection, jobs: list[str], number: int, where: str = "1=1") -> int:

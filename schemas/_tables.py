@@ -6,6 +6,8 @@ from typing import Any
 
 import datajoint as dj
 
+from pipeline.params import digest
+
 
 def computed_tables() -> Iterator[tuple[str, type[dj.Table]]]:
     """Name, as ``module.Table``, and class of every Imported and Computed table.
@@ -33,6 +35,11 @@ def among(keys: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
         return keys
     listed = ", ".join(f"'{value}'" for value in values)
     return f"{next(iter(keys[0]))} IN ({listed})"
+
+
+def job_digest(key: dict[str, Any]) -> str:
+    """What stands for the key of a job in `operation.JobError`."""
+    return digest({name: str(value) for name, value in key.items()})
 
 
 def name_of(table: dj.Table | type[dj.Table]) -> str:

@@ -54,7 +54,7 @@ class JobError(Guarded, dj.Manual):
     attempt : int32                      # from 1
     ---
     failed_key : json
-    error_kind : varchar(16)             # transient | permanent
+    error_kind : varchar(16)             # transient | permanent | lost (with its worker)
     error_stage : varchar(64)            # exception, or where in the reading of a file
     error_message : varchar(2047)
     error_way_out = null : varchar(1023) # what to do

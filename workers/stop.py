@@ -1,5 +1,7 @@
 """Being told to stop: finish what fits in, then leave."""
 
+import _thread
+import math
 import os
 import signal
 import threading
@@ -14,8 +16,14 @@ SIGNALS = tuple(
 """What asks to stop; SIGUSR1 is how Slurm tells of preemption (``--signal=B:USR1@60``)."""
 
 
+LOOK_S = 0.05
+
+
 class StopSign:
-    """Set by a signal or by time; the job at hand has `grace_s` to end, a second signal none.
+    """Set by a signal or by time; the job at hand has `grace_s` to end, a second SIGINT none.
+
+    A signal's handler only sets values: what it interrupts may hold any lock. A thread does the
+    rest.
 
     Attributes
     ----------
@@ -25,19 +33,18 @@ class StopSign:
 
     def __init__(self, grace_s: float, say: Callable[[str], None] = lambda text: None) -> None:
         self.requested, self.grace_s, self._say = False, grace_s, say
-        self._deadline, self._over = float("inf"), False
-        self._wake = threading.Event()
-        self._timers: list[threading.Timer] = []
+        self._deadline, self._planned, self._why = math.inf, math.inf, ""
+        self._over, self._left = False, threading.Event()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopSign":
         self._before = {number: signal.getsignal(number) for number in SIGNALS}
         self.listen()
+        threading.Thread(target=self._watch, name="fieldbase-stop", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._left.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -48,39 +55,44 @@ class StopSign:
 
     def request(self, why: str) -> None:
         """Begin no other job; raise Stopped in the main thread when the grace is over."""
-        if self.requested:
-            return
-        self.requested, self._deadline = True, time.monotonic() + self.grace_s
-        self._say(f"{why}: no other job begins; the one at hand has {self.grace_s:g} s")
-        self._later(self.grace_s, self._end)
-        self._wake.set()
+        if not self.requested:
+            self._why, self._deadline = why, time.monotonic() + self.grace_s
+            self.requested = True
 
     def request_in(self, seconds: float, why: str) -> None:
         """`request` after so many seconds."""
-        self._later(max(seconds, 0), lambda: self.request(why))
+        self._why, self._planned = why, time.monotonic() + max(seconds, 0)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not longer than until `request`."""
-        self._wake.wait(seconds)
+        until = time.monotonic() + seconds
+        while not self.requested and time.monotonic() < until:
+            time.sleep(min(LOOK_S, seconds))
 
     def leave_no_time_for(self, seconds: float) -> bool:
         """Whether something that takes so long would not end in time."""
         return time.monotonic() + seconds > self._deadline
-
-    def _later(self, seconds: float, what: Callable[[], None]) -> None:
-        timer = threading.Timer(seconds, what)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
 
     def _on_signal(self, number: int, frame: object) -> None:
         if self._over or (self.requested and number == signal.SIGINT):
             raise Stopped(f"stopped by {signal.Signals(number).name}")
         self.request(signal.Signals(number).name)
 
+    def _watch(self) -> None:
+        told = False
+        while not self._left.wait(LOOK_S):
+            if time.monotonic() >= self._planned:
+                self.request(self._why)
+            if self.requested and not told:
+                told = True
+                grace = f"{self.grace_s:g} s"
+                self._say(f"{self._why}: no other job begins; the one at hand has {grace}")
+            if time.monotonic() >= self._deadline:
+                return self._end()
+
     def _end(self) -> None:
         self._over = True
         if os.name == "posix":  # also wakes a system call that waits
             signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
         else:
-            signal.raise_signal(signal.SIGTERM)
+            _thread.interrupt_main(signal.SIGTERM)
