@@ -38,17 +38,24 @@ def decode_chunks(data: h5py.Dataset, offsets: Iterable[tuple[int, ...]], place:
     ``place(offset, block)`` gets blocks clipped to the dataset's extent, in any order; writing
     to disjoint parts of one array is safe. Narrow chunks side by side come as one block, so that
     a row of it fills a cache line. Some 32 MB of chunks wait at any moment.
+
+    Raises
+    ------
+    ReadError
+        If a chunk cannot be where or as large as the file's index says, or is damaged.
     """
     offsets = list(offsets)
+    codec = Codec(data.name, _filters(data), data.dtype, data.shape, data.chunks)
+    fetch = _raw if codec.filters else _sliced
     if data.file.driver == "fileobj":
         from .remote import plan_chunks
 
-        plan_chunks(data, offsets)
-    codec = Codec(data.name, _filters(data), data.dtype, data.shape, data.chunks)
+        plan_chunks(data, offsets)  # it has looked at the index, so that bytes can be had directly
+        fetch = _raw
     waiting: deque[Future[None]] = deque()
     try:
         for group in _side_by_side(offsets, codec):
-            raw = [_raw(data, offset) for offset in group]
+            raw = [fetch(data, offset) for offset in group]
             limit = max(_workers() + 1, _IN_FLIGHT_BYTES // (len(group) * codec.size))
             if len(waiting) >= limit:
                 waiting.popleft().result()
@@ -157,9 +164,26 @@ def _raw(data: h5py.Dataset, offset: tuple[int, ...]) -> tuple[bytes, int] | np.
     try:
         mask, raw = data.id.read_direct_chunk(offset)
     except (RuntimeError, OSError):  # never written: HDF5 gives the fill value, or the true error
-        spot = tuple(slice(o, o + n) for o, n in zip(offset, data.chunks, strict=True))
-        return data[spot]
+        return _sliced(data, offset)
     return raw, mask
+
+
+def _sliced(data: h5py.Dataset, offset: tuple[int, ...]) -> np.ndarray:
+    """A chunk by HDF5's slicing, which does not believe a length that the index gives.
+
+    `read_direct_chunk` of what no filter made reads that length into room for a chunk, and a
+    damaged index ends the process.
+    """
+    spot = tuple(slice(o, o + n) for o, n in zip(offset, data.chunks, strict=True))
+    try:
+        return data[spot]
+    except OSError as error:
+        if "addr overflow" not in str(error):
+            raise
+        raise ReadError(
+            "read", f"a chunk of {data.name} is said to lie beyond the end of the file",
+            "its index is damaged: fetch the file again, or look for another copy",
+        ) from error  # fmt: skip
 
 
 def _filters(data: h5py.Dataset) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import io
 import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from math import prod
@@ -231,25 +231,27 @@ def plan_chunks(data: h5py.Dataset, offsets: Sequence[tuple[int, ...]]) -> None:
             f"{MOST_CHUNK_BYTES:,} at most are read over the network",
             "download the file and ingest the local copy",
         )  # fmt: skip
+    filtered = data.id.get_create_plist().get_nfilters() > 0
+    sizes = range(decoded + decoded // 8 + _STORED_MORE) if filtered else (decoded,)
     ranges = []
     for offset in offsets:
         try:
             chunk = data.id.get_chunk_info_by_coord(offset)
-        except (RuntimeError, OSError):  # none was ever written, or the index is damaged
-            return
+        except (RuntimeError, OSError):  # it was never written, or the index is damaged
+            continue
         if chunk.byte_offset is not None and chunk.size:
-            _refuse_impossible(data.name, chunk.byte_offset, chunk.size, decoded, remote)
+            _refuse_impossible(data.name, chunk.byte_offset, chunk.size, decoded, sizes, remote)
             ranges.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
     remote.plan(ranges)
 
 
 def _refuse_impossible(
-    name: str, offset: int, stored: int, decoded: int, remote: RemoteFile
+    name: str, offset: int, stored: int, decoded: int, sizes: Container[int], remote: RemoteFile
 ) -> None:
     if offset + stored > remote.size:
         told = f"{offset:,} to {offset + stored:,}, and the file is {remote.size:,} bytes long"
         told = f"a chunk of {name} is said to lie at bytes {told}"
-    elif stored > decoded + decoded // 8 + _STORED_MORE:
+    elif stored not in sizes:
         told = (
             f"a chunk of {name} is said to take {stored:,} bytes, and {decoded:,} when it is read"
         )

@@ -139,6 +139,7 @@ def damage_index(path, *, chunk, address=None, size=None):
         (lambda n: n - 100, None, "a chunk of /acquisition/ES/data is said to lie.* bytes long"),
         (lambda n: n + 10**9, None, "a chunk of /acquisition/ES/data is said to lie.* bytes long"),
         (lambda n: 0, 900_000, "900,000 bytes, and 160,000 when it is read"),
+        (lambda n: 5000, 1000, "1,000 bytes, and 160,000 when it is read"),
     ],
 )
 def test_a_damaged_index_is_told_at_once_and_is_no_trouble_of_the_network(
@@ -156,6 +157,21 @@ def test_a_damaged_index_is_told_at_once_and_is_no_trouble_of_the_network(
     assert "index is damaged" in str(caught.value)
     assert time.monotonic() - began < 5
     assert archive.sent["a.nwb"] < 2e6
+
+
+def test_a_damaged_index_of_a_file_on_the_disk_ends_no_process(tmp_path):
+    path = tmp_path / "a.nwb"
+    noise = write_lfp(path, 40, (2500, 16))
+    damage_index(path, chunk=3, size=900_000)
+    with open_lfp(path, "acquisition/ES") as lfp:
+        np.testing.assert_allclose(lfp.read(0, 50_000), noise * 1e6, rtol=1e-5)
+    write_lfp(path, 40, (2500, 16))
+    damage_index(path, chunk=3, address=path.stat().st_size - 100)
+    with (
+        pytest.raises(ReadError, match="beyond the end of the file; its index is damaged"),
+        open_lfp(path, "acquisition/ES") as lfp,
+    ):
+        lfp.read(0, 50_000)
 
 
 def test_a_chunk_too_large_for_the_network_is_refused_before_it_is_fetched(
