@@ -55,7 +55,8 @@ class Archive(ThreadingHTTPServer):
 
     `faults` has a list by piece of URL path: each request that holds the piece takes the first,
     ``...`` stays. A fault is a status code, or ``slow`` (never answers), ``cut`` (sends half),
-    ``refuse ranges``, ``short`` (the file lost its last byte), ``flip`` (one byte is another).
+    ``refuse ranges``, ``short`` (the file lost its last byte), ``flip`` (one byte is another),
+    ``other part`` (a range is answered with what lies 1,000 bytes before it).
     """
 
     daemon_threads = True
@@ -214,6 +215,8 @@ class Handler(BaseHTTPRequestHandler):
         if asked and fault != "refuse ranges":
             begin, _, end = asked.removeprefix("bytes=").partition("-")
             first, last = int(begin), min(int(end or last), last)
+            if fault == "other part":
+                first = max(0, first - 1000)
             if first > last:
                 return self._reply(None, 416)
             self.send_response(206)

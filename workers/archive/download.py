@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from .found import SourceError
 
 AT_ONCE = 4
 MARGIN = 1 << 28  # left free on the disk (bytes)
+OTHER_PART = "the server sent another part than was asked for"
 BLOCK = 1 << 16  # what a broken connection costs at most
 
 
@@ -29,6 +31,20 @@ def keep_copies(
     """`fetch_copies` of registered files, by key."""
     rows = (session.NwbFile & [{"nwb_file": key} for key in keys]).to_dicts(order_by="path")
     return fetch_copies(rows, to=to, on_file=on_file)
+
+
+def tell_unchecked(keys: list[str]) -> dict[str, str]:
+    """What is to be said of copies that nothing but a length speaks for, by path."""
+    rows = (session.NwbFile & [{"nwb_file": key} for key in keys]).to_dicts()
+    told = {}
+    for row in rows:
+        place = place_of_copy(row)
+        if place is None or not place.is_file() or (row["asset"] and row["etag"]):
+            continue
+        giver = "the archive" if row["asset"] else "the server"
+        length = "its length alone was" if row["bytes"] is not None else "nothing was"
+        told[row["path"]] = f"{giver} gives no checksum for the copy: {length} compared"
+    return told
 
 
 def fetch_copies(
@@ -161,17 +177,19 @@ def _fetch_one(row: dict[str, Any], on_file: Callable[[str], None]) -> None:
 def _fill(row: dict[str, Any], partial: Path) -> None:
     """Fetch until the length is right, going on where the last attempt stopped."""
     url = row["path"] if row["asset"] is None else asset_url(row)
-    patience = attempts()
+    patience, resumes = attempts(), True
     while True:
         last = next(patience)
-        before = partial.stat().st_size if partial.exists() else 0
+        before = partial.stat().st_size if resumes and partial.exists() else 0
         if row["bytes"] is not None and before == row["bytes"]:
             return
         reason = _append(url, row, partial, before)
         if reason is None:
             return
         size = partial.stat().st_size
-        if size > before:
+        if reason == OTHER_PART:
+            resumes = False  # what such a server sends can be trusted from the beginning only
+        if size > before and resumes:
             patience = attempts()
             time.sleep(0.1)
         elif last:
@@ -189,6 +207,9 @@ def _append(url: str, row: dict[str, Any], partial: Path, before: int) -> str | 
     if before and row["asset"] is None and row["etag"] and ":" not in row["etag"]:
         headers["If-Range"] = f'"{row["etag"]}"'
     with get(url, f"bytes={before}-" if before else None, **headers) as answer:
+        if answer.status_code == 206 and not _goes_on(answer, before, row["bytes"]):
+            partial.open("wb").close()
+            return OTHER_PART
         start = before if answer.status_code == 206 else 0
         length = answer.headers.get("Content-Length")
         whole = start + int(length) if length else None
@@ -207,6 +228,14 @@ def _append(url: str, row: dict[str, Any], partial: Path, before: int) -> str | 
             size = handle.tell()
     expected = row["bytes"] if row["bytes"] is not None else whole
     return None if expected in (None, size) else "the server ended there"
+
+
+def _goes_on(answer: Any, before: int, n_bytes: int | None) -> bool:
+    """Whether a partial answer begins where the copy ends, in a file of the announced length."""
+    told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+    if told is None or int(told[1]) != before:
+        return False
+    return told[2] == "*" or n_bytes is None or int(told[2]) == n_bytes
 
 
 def _refuse_other(url: str, row: dict[str, Any], whole: int | None, mark: str | None) -> None:

@@ -28,7 +28,8 @@ def ingest(
         bool | None,
         typer.Option(
             "--stream/--download",
-            help="Read remote files where they are (the default), or keep a checked copy.",
+            help="Read remote files where they are (the default), or keep a copy, checked where "
+            "there is a checksum.",
         ),
     ] = None,
     to: Annotated[
@@ -102,7 +103,7 @@ def _look(standings, revise: bool, json: bool) -> list[dict[str, Any]]:
 
 
 def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool):
-    from ..archive.download import keep_copies, missing_copies
+    from ..archive.download import keep_copies, missing_copies, tell_unchecked
     from ..ingest import enter_all
     from ..ingest import ingest as read
 
@@ -113,9 +114,11 @@ def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool)
         missing_copies([one.as_row for one in standings], to=to)
     done = enter_all(standings, lab=lab, revise=revise)
     failed: dict[str, str] = {}
+    unchecked: dict[str, str] = {}
     if remote and keep:
         with progress("downloading", len(remote)) as on_file:
             failed = keep_copies(done.keys, to=to, on_file=on_file)
+        unchecked = tell_unchecked([key for key in done.keys if key not in failed])
     elif remote:
         size = _size(sum(one.bytes or 0 for one in remote))
         say(f"{len(remote)} remote files ({size}) are read where they are; --download keeps copies")
@@ -125,6 +128,8 @@ def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool)
     rows += [_not_read(key, "changed", text) for key, text in done.changed.items()]
     rows += [_not_read(key, "error", text) for key, text in failed.items()]
     rows.sort(key=lambda row: row["path"])
+    for row in rows:
+        row["messages"] += [unchecked[row["path"]]] if row["path"] in unchecked else []
     if json:
         print_json(rows)
     else:

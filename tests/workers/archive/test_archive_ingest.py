@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from archive_server import Asset, dandi_etag
 
-from workers.archive.download import keep_copies
+from workers.archive.download import _goes_on, fetch_copies, keep_copies
 from workers.archive.found import SourceError
 
 DANDISET, VERSION = "000022", "0.220126.0855"
@@ -241,6 +241,50 @@ def test_an_interrupted_download_goes_on_where_it_stopped(
     begins = int(re.fullmatch(r".* bytes=(\d+)-", asked[0])[1])
     assert size // 2 - 70_000 < begins <= size // 2
     forget(tables, archive)
+
+
+@pytest.mark.parametrize("faults", [["cut", "other part"], ["cut", "other part", "cut"]])
+def test_a_server_that_goes_on_elsewhere_is_asked_from_the_beginning(
+    archive, type_ingest, tables, allen_files, tmp_path, faults
+):
+    data = next(data for path, data in allen_files.items() if "_probe-" in path)
+    (asset,) = archive.publish("000001", "0.1.1", {"a.nwb": data}).values()
+    url = f"{archive.api.removesuffix('/api')}/blobs/{asset.blob}/a.nwb"
+    row = {
+        "nwb_file": "0" * 64, "root": None, "path": url, "bytes": len(data), "etag": None,
+        "asset": None, "dandi_version": None, "revision": 0,
+    }  # fmt: skip
+    archive.faults["/a.nwb"] = list(faults)
+    assert fetch_copies([row], to=tmp_path / "copies", on_file=lambda path: None) == {}
+    (copy,) = (tmp_path / "copies").rglob("a.nwb")
+    assert copy.read_bytes() == data
+    ranges = [line.partition(" ")[2] for line in archive.asked]
+    assert ranges[0] == ""
+    assert re.fullmatch(r"bytes=\d{4,}-", ranges[1])
+    assert set(ranges[2:]) == {""}
+    assert archive.faults["/a.nwb"] == []
+
+
+@pytest.mark.parametrize(
+    ("told", "fits"),
+    [
+        ("bytes 500-999/1000", True), ("bytes 500-999/*", True), ("bytes 0-999/1000", False),
+        ("bytes 500-998/999", False), ("", False), ("bytes */1000", False),
+    ],
+)  # fmt: skip
+def test_a_partial_answer_must_say_that_it_goes_on_where_the_copy_ends(told, fits):
+    answer = namedtuple("answer", "headers")({"Content-Range": told} if told else {})
+    assert _goes_on(answer, 500, 1000) is fits
+
+
+def test_a_copy_without_a_checksum_is_not_called_checked(archive, type_ingest, allen_files):
+    path, data = next((path, data) for path, data in allen_files.items() if "_probe-" in path)
+    (asset,) = archive.publish("000001", "0.1.1", {"b.nwb": data}).values()
+    url = f"{archive.api.removesuffix('/api')}/blobs/{asset.blob}/b.nwb"
+    _, rows, _ = type_ingest(url, f"dandi:{DANDISET}/{path}", "--download")
+    told = "the server gives no checksum for the copy: its length alone was compared"
+    assert told in rows[url]["messages"]
+    assert not any("checksum" in text for text in rows[f"{DANDISET}/{path}"]["messages"])
 
 
 def test_a_disk_without_room_is_said_before_a_byte_is_fetched(
