@@ -18,6 +18,9 @@ from ._names import safe_name
 WEB = "web"
 """Data root of the copies of plain URLs."""
 SAMPLE_BYTES = 1 << 20
+WHOLE_BYTES = 1 << 28
+"""Files up to this size (bytes) are marked by all they hold; it takes under a second."""
+_WHOLE, _SAMPLED = "sha256:", "sample-sha256:"
 COLUMNS = ("root", "path", "mapping", "bytes", "etag", "asset", "dandi_version", "revision")
 """What of an NwbFile row says where it is and what it should be."""
 
@@ -48,23 +51,42 @@ def source_of(file: dict[str, Any]) -> str:
             _check(file, file["path"], served.bytes, served.etag)
         return file["path"]
     path = Path(_roots.resolve(file["root"], file["path"]))
-    marked = (file["etag"] or "").startswith("sample-sha256:")
-    same_size = file["bytes"] in (None, path.stat().st_size)
-    _check(
-        file, str(path), path.stat().st_size, content_mark(path) if marked and same_size else None
-    )
+    size, marked = path.stat().st_size, (file["etag"] or "").startswith((_WHOLE, _SAMPLED))
+    compared = marked and file["bytes"] in (None, size)
+    _check(file, str(path), size, content_mark(path, like=file["etag"]) if compared else None)
     return str(path)
 
 
-def content_mark(path: Path) -> str:
-    """A quick mark of a file: sha256 of its size and its first, middle and last megabyte."""
+def content_mark(path: Path, *, like: str | None = None) -> str:
+    """A mark of a file's content, whose prefix tells its kind.
+
+    ``sha256:`` is that of all bytes; ``sample-sha256:``, of files larger than 256 MB, that of the
+    size and the first, middle and last megabyte.
+
+    Parameters
+    ----------
+    like
+        A mark to compare with: the new one is of its kind. None takes the kind the size asks for.
+    """
     size = path.stat().st_size
+    if is_sampled(like) if like else size > WHOLE_BYTES:
+        return _sample(path, size)
+    with path.open("rb") as handle:
+        return f"{_WHOLE}{hashlib.file_digest(handle, 'sha256').hexdigest()}"
+
+
+def is_sampled(mark: str | None) -> bool:
+    """Whether a mark speaks for samples of a file, not for all of it."""
+    return (mark or "").startswith(_SAMPLED)
+
+
+def _sample(path: Path, size: int) -> str:
     total = hashlib.sha256(str(size).encode())
     with path.open("rb") as handle:
         for start in sorted({0, max(0, (size - SAMPLE_BYTES) // 2), max(0, size - SAMPLE_BYTES)}):
             handle.seek(start)
             total.update(handle.read(SAMPLE_BYTES))
-    return f"sample-sha256:{total.hexdigest()}"
+    return f"{_SAMPLED}{total.hexdigest()}"
 
 
 def archive_root() -> str:

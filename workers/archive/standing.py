@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from schemas import session
 from schemas._names import safe_name
 from schemas._revisions import lineage, revisions
-from schemas._sources import place_of_copy
+from schemas._sources import content_mark, is_sampled, place_of_copy
 
 from .found import Found
 
@@ -85,10 +86,18 @@ def has_content(row: dict[str, Any], one: Found) -> bool:
     """Whether a row was registered for the content a file has now, as far as both say."""
     if one.asset is not None and row["asset"] == one.asset:
         return True
-    pairs = [(row[name], getattr(one, name)) for name in ("bytes", "etag")]
+    pairs = [(row["bytes"], one.bytes), (row["etag"], _mark_like(row, one))]
     if any(a is not None and b is not None and a != b for a, b in pairs):
         return False
     return one.asset is None or pairs[1][0] is not None and pairs[1][1] is not None
+
+
+def _mark_like(row: dict[str, Any], one: Found) -> str | None:
+    """A file's mark, of the kind its row has: small files were once marked by samples, too."""
+    same_kind = is_sampled(row["etag"]) == is_sampled(one.etag)
+    if one.remote or same_kind or row["bytes"] not in (None, one.bytes):
+        return one.etag
+    return content_mark(Path(one.source), like=row["etag"])
 
 
 def enter(standing: Standing, lab: str | None) -> str:

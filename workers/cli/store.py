@@ -34,7 +34,7 @@ def verify(
     """Is everything that rows name still there, and still what it was? Exit code 1 if not."""
     import schemas
 
-    from ..verify import tell, to_line
+    from ..verify import tell, tell_sampled, to_line
     from ..verify import verify as run_verify
 
     schemas.activate(create=False)
@@ -46,6 +46,8 @@ def verify(
             show(f"damaged: {tell(finding)}")
         for finding in verdict.untold:
             say(f"untold: {tell(finding)}")
+        if verdict.sampled:
+            say(tell_sampled(verdict))
         show(to_line(verdict))
     if verdict.damage:
         raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """A file that changed is never read again unseen: what was computed keeps the file it came from."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import h5py
 import pytest
 
 from pipeline.nwb import ContentChanged
-from schemas._sources import archive_root
+from schemas._sources import archive_root, content_mark, is_sampled
 from workers.archive.dependants import results_of
 from workers.ingest import register
 
@@ -69,9 +70,55 @@ def test_a_changed_file_is_told_in_a_line_and_not_read(type_ingest, tables, reco
     (row,) = rows.values()
     assert row["status"] == "changed"
     (message,) = row["messages"]
-    assert "changed since it was registered (etag sample-sha256" in message
+    assert "changed since it was registered (etag sha256:" in message
     assert "--revise" in message
     assert (tables.recording.Ingestion & {"nwb_file": key}).fetch1() == before
+
+
+def test_a_small_file_is_marked_by_all_it_holds_and_a_large_one_says_that_it_is_not(
+    tmp_path, monkeypatch
+):
+    data, path = bytearray(os.urandom(8 << 20)), tmp_path / "a.nwb"
+    path.write_bytes(data)
+    old, sampled = content_mark(path), content_mark(path, like="sample-sha256:0")
+    parts = [bytes(data[at : at + (1 << 20)]) for at in (0, 7 << 19, 7 << 20)]
+    assert old == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    told = hashlib.sha256(str(8 << 20).encode() + b"".join(parts)).hexdigest()
+    assert sampled == f"sample-sha256:{told}"
+    data[2 << 20] ^= 1
+    path.write_bytes(data)
+    assert content_mark(path) != old
+    assert content_mark(path, like=sampled) == sampled
+    monkeypatch.setattr("schemas._sources.WHOLE_BYTES", 1 << 20)
+    assert content_mark(path) == sampled
+    assert [is_sampled(mark) for mark in (old, sampled, None)] == [False, True, False]
+    assert content_mark(path, like=old).startswith("sha256:")
+
+
+def test_rows_with_a_mark_of_samples_go_on_being_compared_by_it(
+    type_ingest, tables, recording, tmp_path
+):
+    from schemas._sources import source_of
+    from workers.verify import tell_sampled, verify
+
+    assert type_ingest(recording)[0] == 0
+    (key,) = register([str(recording)], base=tmp_path)
+    before = verify(table="NwbFile").sampled
+    mark = {"etag": content_mark(recording, like="sample-sha256:0")}
+    tables.session.NwbFile.update1({"nwb_file": key, **mark})
+    row = (tables.session.NwbFile & {"nwb_file": key}).fetch1()
+    assert type_ingest(recording)[0] == 0
+    assert register([str(recording)], base=tmp_path) == [key]
+    assert (tables.session.NwbFile & {"nwb_file": key}).fetch1() == row
+    assert source_of(row) == str(recording)
+    verdict = verify(table="NwbFile")
+    assert verdict.sampled == before + 1
+    assert tell_sampled(verdict).startswith(f"sampled: {before + 1} of the files")
+    change(recording)
+    with pytest.raises(ContentChanged, match="when it was registered"):
+        source_of(row)
+    code, rows, _ = type_ingest(recording)
+    assert (code, [row["status"] for row in rows.values()]) == (1, ["changed"])
 
 
 def test_revising_shows_what_depends_and_registers_beside(type_ingest, tables, recording, tmp_path):
