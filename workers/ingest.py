@@ -13,6 +13,7 @@ from .archive.standing import Standing, compare, enter
 from .making import make_rows
 from .status import errors
 
+TRIES = 2  # of a file whose server does not answer, before a person is told
 Say = Callable[[str], None]
 __all__ = ["SourceError", "find_sources", "ingest", "register", "stand"]
 
@@ -105,8 +106,9 @@ def ingest(
     (recording.Ingestion & asked & {"ingestion_status": "error"}).delete_quick()
     paths = {row["nwb_file"]: row["path"] for row in (session.NwbFile & asked).to_dicts()}
     done = make_rows(
-        recording.Ingestion, asked, say=say, on_begin=lambda key: on_file(paths[key["nwb_file"]])
-    )
+        recording.Ingestion, asked, say=say, tries=TRIES,
+        on_begin=lambda key: on_file(paths[key["nwb_file"]]),
+    )  # fmt: skip
     return _outcome(asked, _unread(done.failed))
 
 

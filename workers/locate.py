@@ -242,5 +242,5 @@ def _warnings(recorded: Recorded, chosen: Chosen | None, predictions) -> list[st
 
 def _populate(table, keys, what: str, options: dict[str, Any] | None = None) -> None:
     """Make these rows; a failure is one LocateError."""
-    for _, message in make_rows(table, keys, options=options).failed:
+    for _, message in make_rows(table, keys, options=options, tries=2).failed:
         raise LocateError(f"{what}: {table.__name__} failed: {message}")

@@ -4,13 +4,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datajoint as dj
 
-from schemas import _lease
-from schemas._failures import Stopped, classify
+from schemas import _lease, recording
+from schemas._failures import Failure, Stopped, classify
 from schemas._jobs import Ended
 from schemas._tables import among
 
@@ -197,6 +197,8 @@ class _Worker:
         return True
 
     def _ended(self, ended: Ended) -> None:
+        if ended.failure is None and ended.table == "recording.Ingestion":
+            ended = replace(ended, failure=_unread(ended.key))
         self.record.count(ended)
         self.on_job(ended)
         if ended.failure is None:
@@ -245,6 +247,13 @@ class _Worker:
             if keys != [] and len(table.jobs.left(*(() if keys is None else (among(keys),)))):
                 return False
         return True
+
+
+def _unread(key: dict[str, Any]) -> Failure | None:
+    """A file that could not be read has a row that says so; to a worker's count it failed."""
+    for row in (recording.Ingestion & key & {"ingestion_status": "error"}).to_dicts():
+        return Failure("permanent", row["stage"], row["message"], row["way_out"], ())
+    return None
 
 
 def _has_room() -> bool:

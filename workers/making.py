@@ -8,6 +8,7 @@ from typing import Any
 import datajoint as dj
 
 from schemas import _lease, operation
+from schemas._failures import classify
 from schemas._jobs import Ended
 from schemas._reap import live_leases
 from schemas._tables import among, name_of
@@ -16,6 +17,7 @@ from .lanes import LANES
 
 AT_ONCE = 10
 LOOK_S = 0.5
+AWAY_S = 600.0
 
 
 class NoRoom(RuntimeError):
@@ -33,7 +35,7 @@ class Made:
 def make_rows(
     table: type[dj.Table], keys: list[dict[str, Any]], *, options: dict[str, Any] | None = None,
     wait: bool = False, say: Callable[[str], None] = lambda text: None,
-    on_begin: Callable[[dict[str, Any]], None] = lambda key: None,
+    on_begin: Callable[[dict[str, Any]], None] = lambda key: None, tries: int | None = None,
 ) -> Made:  # fmt: skip
     """Make the rows of `table` for `keys` that are not there yet, failed ones anew.
 
@@ -50,6 +52,9 @@ def make_rows(
         Told, once each, why it takes long.
     on_begin
         Told of each job that begins here.
+    tries
+        Wait no longer for a job that failed so often of something that passes: it stays pending,
+        and counts as failed here. None waits until it is given up.
 
     Raises
     ------
@@ -65,32 +70,56 @@ def make_rows(
     table.jobs.refresh(wanted)
     if table.jobs.errors & wanted:
         table.jobs.release(wanted)
-    watch = _Watch(table, say, on_begin)
-    while True:
-        while not wait and watch.populate(wanted, options or {}):
-            pass
-        left = (table().key_source & wanted) - table.proj()
-        states = _states(table, left)
-        if not set(states.values()) - {"error", "ignore"}:
-            break
-        if None in states.values():
-            table.jobs.refresh(wanted)
-        watch.tell(wait, states)
+    watch = _Watch(table, say, on_begin, tries)
+    while not watch.surviving(lambda: watch.round(wanted, options or {}, wait)):
         time.sleep(LOOK_S)
     ended = (table.jobs & "status in ('error', 'ignore')" & wanted).proj("error_message").to_dicts()
     failed = [
         ({n: row[n] for n in table.primary_key}, row["error_message"] or "set aside in the queue")
         for row in ended
     ]
-    return Made(len(table & wanted) - before, failed)
+    return Made(len(table & wanted) - before, failed + watch.left)
 
 
 class _Watch:
     """What happens to jobs while somebody waits for them."""
 
-    def __init__(self, table: type[dj.Table], say: Callable, on_begin: Callable) -> None:
-        self.table, self.say, self.on_begin = table, say, on_begin
+    def __init__(
+        self, table: type[dj.Table], say: Callable, on_begin: Callable, tries: int | None
+    ) -> None:
+        self.table, self.say, self.on_begin, self.tries = table, say, on_begin, tries
+        self.left: list[tuple[dict[str, Any], str]] = []
+        self.away_since: float | None = None
         self.stopped, self.full, self.told, self.ended = False, "", set(), 0
+
+    def surviving(self, do: Callable[[], bool]) -> bool:
+        """What `do` answers; False while the server is away, which may last `AWAY_S`."""
+        try:
+            done = do()
+        except Exception as error:
+            failure, now = classify(error), time.monotonic()
+            self.away_since = self.away_since or now
+            if failure.kind not in ("transient", "lost") or now - self.away_since > AWAY_S:
+                raise
+            self.say(f"{failure.message}; trying again")
+            return False
+        self.away_since = None
+        return done
+
+    def round(self, wanted: Any, options: dict[str, Any], wait: bool) -> bool:
+        """Make what can be made now; whether nothing is left to wait for."""
+        while not wait and self.populate(wanted, options):
+            pass
+        left = (self.table().key_source & wanted) - self.table.proj()
+        states = _states(self.table, left)
+        self.left = self._put_off(left) if self.tries else []
+        waiting = [state for state in states.values() if state not in ("error", "ignore")]
+        if len(waiting) <= len(self.left):
+            return True
+        if None in waiting:
+            self.table.jobs.refresh(wanted)
+        self.tell(wait, states)
+        return False
 
     def populate(self, wanted: Any, options: dict[str, Any]) -> bool:
         """Make some of what is pending; whether any job ended."""
@@ -111,6 +140,16 @@ class _Watch:
         if self.stopped:
             raise KeyboardInterrupt
         return self.ended > ended
+
+    def _put_off(self, left: dj.Table) -> list[tuple[dict[str, Any], str]]:
+        """Jobs that failed often enough for whoever waits here: key and message."""
+        found = []
+        for key in left.keys():
+            tried = self.table.jobs.tries(key) & {"error_kind": "transient"}
+            last = tried.to_dicts(order_by="attempt desc", limit=1)
+            if last and last[0]["attempt"] >= self.tries and last[0]["retry_at"] is not None:
+                found.append((key, last[0]["error_message"]))
+        return found
 
     def tell(self, wait: bool, states: dict[str, str | None]) -> None:
         """Say, once each, why it takes long."""

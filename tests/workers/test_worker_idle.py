@@ -40,7 +40,7 @@ def test_what_is_asked_for_while_a_worker_drains_is_made_before_it_leaves(crew, 
             crew.keys += [{"nwb_file": key} for key in found]
             break
 
-    assert worker(poll_s=2.0, on_job=ask_for_more).made == {"recording.Ingestion": 3}
+    assert worker(poll_s=2.0, on_job=ask_for_more).failed == {"recording.Ingestion": 3}
 
 
 def test_a_worker_does_not_leave_while_another_fills_the_queue(crew, worker):
@@ -52,7 +52,7 @@ def test_a_worker_does_not_leave_while_another_fills_the_queue(crew, worker):
     other, leader = connect_again(), f"refresh {crew.jobs.full_table_name}"
     assert take_lock(other, leader)
     threading.Timer(1.0, let_go, (other, leader)).start()
-    assert worker().made == {"recording.Ingestion": 1}
+    assert worker().failed == {"recording.Ingestion": 1}
     other.close()
 
 
@@ -69,7 +69,7 @@ def test_a_worker_waits_for_the_job_of_one_that_died(crew, worker, monkeypatch):
     crew.jobs.connection.query(
         f"UPDATE {crew.jobs.full_table_name} SET status = 'reserved', connection_id = {dead}"
     )
-    assert worker().made == {"recording.Ingestion": 1}
+    assert worker().failed == {"recording.Ingestion": 1}
 
 
 def test_a_job_that_was_reserved_when_the_server_went_is_made_by_the_same_worker(
@@ -92,7 +92,7 @@ def test_a_job_that_was_reserved_when_the_server_went_is_made_by_the_same_worker
 
     for name in gone:
         monkeypatch.setattr(Lease, name, away(name))
-    assert worker().made == {"recording.Ingestion": 1}
+    assert worker().failed == {"recording.Ingestion": 1}
 
 
 def test_a_server_that_is_away_when_a_worker_asks_whether_it_is_idle_does_not_end_it(
@@ -110,4 +110,4 @@ def test_a_server_that_is_away_when_a_worker_asks_whether_it_is_idle_does_not_en
         return whole(self)
 
     monkeypatch.setattr(loop._Worker, "_is_idle", is_idle)
-    assert worker().made == {"recording.Ingestion": 1}
+    assert worker().failed == {"recording.Ingestion": 1}
