@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 
 import datajoint as dj
+from datajoint.condition import Not
 
 from schemas import operation, recording
 from schemas._locks import server_now
 from schemas._reap import live_leases
-from schemas._tables import computed_tables
+from schemas._tables import among, computed_tables, job_digest
 
 from .lanes import jobs_of_study
 
@@ -83,7 +84,9 @@ def errors(table: str | None = None, like: str | None = None) -> list[dict[str, 
             "next_try": row["retry_at"],
             "stack": row["error_stack"],
         }
-    rows = [*last.values(), *_unread_files()]
+    waiting = {name: _unmade(name) for name, _ in last}
+    known = [row for (name, job), row in last.items() if job in waiting[name]]
+    rows = [*known, *_unread_files()]
     return [row for row in rows if _fits(row, table, like)]
 
 
@@ -107,13 +110,17 @@ def retry(table: str | None = None, like: str | None = None) -> int:
 
 def _row(name: str, table: type[dj.Table], study: str | None, living: set[int]) -> dict[str, Any]:
     keys = None if study is None else jobs_of_study(study, table)
-    asked, made = (table().key_source, table()) if keys is None else _of(table, keys)
-    done, left = len(made), len(asked - table.proj())
-    jobs = table.jobs if not keys else table.jobs & keys
-    queued = jobs.proj("status", "connection_id").to_dicts() if keys != [] else []
-    running = sum(r["status"] == "reserved" and r["connection_id"] in living for r in queued)
-    failed = sum(r["status"] == "error" for r in queued)
-    rate = _rate(jobs) if keys != [] else None
+    chosen = "1 = 1" if keys is None else among(keys) or "1 = 0"
+    asked, made, jobs = table().key_source & chosen, table() & chosen, table.jobs & chosen
+    left = len(asked - table.proj())
+    done = len(made)
+    counted = dj.U("status", "connection_id").aggr(jobs, n="count(*)").to_dicts()
+    running = sum(
+        r["n"] for r in counted if r["status"] == "reserved" and r["connection_id"] in living
+    )
+    failing = (jobs & "status = 'error'").restrict(Not(table.proj()), semantic_check=False)
+    failed = len(failing)
+    rate = _rate(jobs)
     pending = max(left - running - failed, 0)
     if table is recording.Ingestion:  # a file that could not be read has a row that says so
         unread = len(made & {"ingestion_status": "error"})
@@ -131,10 +138,6 @@ def _row(name: str, table: type[dj.Table], study: str | None, living: set[int]) 
     }
 
 
-def _of(table: type[dj.Table], keys: list[dict[str, Any]]):
-    return table().key_source & (keys or "1 = 0"), table() & (keys or "1 = 0")
-
-
 def _rate(jobs: dj.Table) -> float | None:
     """Jobs a minute, over those that ended lately."""
     lately = jobs.adapter.interval_expr(RATE_OVER_S, "second")
@@ -146,6 +149,12 @@ def _rate(jobs: dj.Table) -> float | None:
     last = max(row["completed_time"] for row in began)
     seconds = max((last - first).total_seconds(), 1e-3)
     return 60 * len(began) / seconds
+
+
+def _unmade(name: str) -> set[str]:
+    """Digests of the keys of a table's jobs that failed or are still to be made."""
+    jobs = dict(computed_tables())[name].jobs & "status in ('error', 'pending', 'reserved')"
+    return {job_digest(key) for key in jobs.keys()}
 
 
 def _unread_files() -> list[dict[str, Any]]:

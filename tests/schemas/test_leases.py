@@ -86,3 +86,33 @@ def test_a_lost_lease_that_could_not_be_replaced_at_once_is_replaced_by_one_like
     assert found.number != lease.number
     assert found.orders == lease.orders
     assert found.before_job is lease.before_job
+
+
+def test_a_job_whose_workers_die_again_and_again_is_set_aside(tables, database, roots, monkeypatch):
+    from schemas import _lease, _reap
+    from workers.ingest import register
+
+    monkeypatch.setattr(_reap, "DEATHS", 3)
+    (roots[1] / "deadly.nwb").write_bytes(b"deadly")
+    key = {"nwb_file": register(["deadly.nwb"], base=roots[1])[0]}
+    jobs = tables.recording.Ingestion.jobs
+    jobs.refresh(key)
+    states = []
+    for _ in range(3):
+        lease = _lease.take(lane="test")
+        assert jobs.reserve(key)
+        lease._ended.set()  # its process dies: no beat, no connection
+        lease._thread.join()
+        lease._connection.close()
+        _lease._current = None
+        while (jobs & key).fetch1("status") == "reserved":
+            _reap.reap(database, [jobs.full_table_name])
+        states.append((jobs & key).fetch1("status"))
+    assert states == ["pending", "pending", "error"]
+    tries = jobs.tries(key).to_dicts(order_by="attempt")
+    assert [row["error_kind"] for row in tries] == ["lost"] * 3
+    assert tries[-1]["error_message"].endswith("was gone while making this (3 of 3)")
+    assert jobs.release(key) == 1  # `fieldbase retry`
+    assert not jobs.tries(key)
+    (jobs & key).delete_quick()
+    (tables.session.NwbFile & key).delete(prompt=False)
