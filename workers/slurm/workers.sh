@@ -10,7 +10,8 @@
 # FIELDBASE_SIF      Apptainer image to run in (see fieldbase.def); without it `fieldbase` of PATH
 #                    APPTAINER_BIND names the folders it needs: FIELDBASE_HOME, the recordings
 # FIELDBASE_SECRETS  folder of password files, mounted as /run/secrets/datajoint in the image
-# FIELDBASE_GRACE    seconds that a job at hand may take once told to stop (default 60)
+# FIELDBASE_GRACE    seconds that a job at hand may take once told to stop (default 60); `scancel`
+#                    kills after the cluster's KillWait (often 30), then the lease hands it back
 # DJ_*, FIELDBASE_HOME, FIELDBASE_ROOTS as anywhere; sbatch hands them on.
 #
 #SBATCH --job-name=fieldbase
