@@ -52,16 +52,40 @@ def fresh(tmp_path_factory):
     return write_lab(tmp_path_factory.mktemp("fresh"), subjects=1, seed=9, **SMALL)[-1]
 
 
+@pytest.fixture(scope="session")
+def asked_by_mice(mice, tables):
+    """Rows of a task table that the study of the mice asked for."""
+
+    def rows(task, member_table, key):
+        members = tables.dataset.StudyMember & {
+            "study": STUDY["study"]["name"], "member_table": member_table,
+        }  # fmt: skip
+        return task & [{key: one} for one in members.to_arrays("member")]
+
+    return rows
+
+
 @pytest.fixture
-def crew(tables, roots):
+def nobody_asks():
+    """What other tests left to make in a table is no job during this one."""
+    left = []
+
+    def ignore(table):
+        left.append((table, (table().key_source - table.proj()).keys()))
+        for key in left[-1][1]:
+            table.jobs.ignore(key)
+
+    yield ignore
+    for table, others in left:
+        (table.jobs.ignored & others).delete_quick()
+
+
+@pytest.fixture
+def crew(tables, roots, nobody_asks):
     """Workers as processes of their own, on files that take a known time to read."""
     from crew import Crew
 
-    ingestion = tables.recording.Ingestion
-    others = (ingestion().key_source - ingestion.proj()).keys()
-    for key in others:  # what other tests left unread
-        ingestion.jobs.ignore(key)
+    nobody_asks(tables.recording.Ingestion)
     made = Crew(tables, roots[1])
     yield made
     made.leave()
-    (ingestion.jobs.ignored & others).delete_quick()

@@ -76,14 +76,13 @@ def test_each_table_has_the_rows_of_the_study(exported):
         assert (row["value"] is None and np.isnan(value)) or row["value"] == value
 
 
-def test_what_another_study_asked_for_is_left_out(mice, tmp_path):
+def test_what_another_study_asked_for_is_left_out(asked_by_mice, tmp_path):
     from pipeline.preprocessing import WindowParams
-    from schemas import dataset, recording, windows
+    from schemas import recording, windows
     from workers.export import export_study
     from workers.study.plan import ask_windows
 
-    mine = dataset.StudyMember & {"study": "locate_small", "member_table": "windows_task"}
-    one = (windows.WindowsTask & {"windows": mine.to_dicts()[0]["member"]}).fetch1()
+    one = asked_by_mice(windows.WindowsTask, "windows_task", "windows").to_dicts()[0]
     series = (recording.LfpSeries * windows.WindowsLfp & one).to_dicts()[0]
     params = {"lfp_params": one["lfp_params"]}
     params |= windows.WindowParamSet.register(None, WindowParams(length_s=1.9))
@@ -177,12 +176,13 @@ def test_transformers_loads_an_exported_lfp2vec_with_the_same_hidden_states(tmp_
     assert not list((tmp_path / "hub").glob("*.bin"))
 
 
-def test_a_copied_recording_has_the_stored_answers(model, mice, tmp_path):
+def test_a_copied_recording_has_the_stored_answers(model, asked_by_mice, tmp_path):
     from schemas import prediction, training, windows
     from workers.export import export_recording
 
     trained = (training.RegisteredModel & {"registered_model": "small"}).fetch1("training")
-    asked = (prediction.PredictionTask * windows.WindowsTask & {"training": trained}).to_dicts()[0]
+    mine = asked_by_mice(prediction.PredictionTask, "prediction_task", "prediction")
+    asked = (mine * windows.WindowsTask & {"training": trained}).to_dicts()[0]
     copy = export_recording(asked["session"], tmp_path / "copy.nwb", model="small")
     stored = {
         row["channel"]: row["predicted"]

@@ -106,25 +106,31 @@ def as_user(mice, database):
             database.query(f'DROP ROLE "{name}"')
 
 
-def windows_asked(database, length_s):
+@pytest.fixture
+def windows_asked(asked_by_mice):
+    """Windows of another length, of a session of the mice, that nobody has cut."""
     from pipeline.preprocessing import WindowParams
     from schemas import recording, windows
     from workers.study.plan import ask_windows
 
-    one = windows.WindowsTask().to_dicts(limit=1)[0]
+    one = asked_by_mice(windows.WindowsTask, "windows_task", "windows").to_dicts()[0]
     series = (recording.LfpSeries * windows.WindowsLfp & one).to_dicts()[0]
-    params = {"lfp_params": one["lfp_params"]}
-    params |= windows.WindowParamSet.register(None, WindowParams(length_s=length_s))
-    return {"windows": ask_windows(params, {"session": one["session"], "lfp": series})}
+
+    def ask(length_s):
+        params = {"lfp_params": one["lfp_params"]}
+        params |= windows.WindowParamSet.register(None, WindowParams(length_s=length_s))
+        return {"windows": ask_windows(params, {"session": one["session"], "lfp": series})}
+
+    return ask
 
 
 REFUSED = {"update", "delete", "delete study", "create", "drop", "alter", "truncate"}
 
 
-def test_an_analyst_reads_everything_and_changes_nothing(as_user, database):
+def test_an_analyst_reads_everything_and_changes_nothing(as_user, windows_asked):
     from schemas import windows
 
-    asked = windows_asked(database, 1.2)
+    asked = windows_asked(1.2)
     told = as_user("analyst", asked)
     assert {what for what, came in told.items() if came == "done"} == {"read", "queue"}, told
     assert {what for what, came in told.items() if came == "refused"} == REFUSED | {
@@ -133,10 +139,10 @@ def test_an_analyst_reads_everything_and_changes_nothing(as_user, database):
     assert not windows.Windows & asked
 
 
-def test_a_worker_populates_and_can_neither_delete_results_nor_drop_tables(as_user, database):
+def test_a_worker_populates_and_can_neither_delete_results_nor_drop_tables(as_user, windows_asked):
     from schemas import dataset, session, windows
 
-    asked = windows_asked(database, 1.3)
+    asked = windows_asked(1.3)
     told = as_user("worker", asked)
     assert {what for what, came in told.items() if came == "refused"} == REFUSED, told
     assert {what for what, came in told.items() if came == "done"} == {

@@ -16,7 +16,7 @@ EPOCHS = 5
 
 
 @pytest.fixture
-def task(mice, tables):
+def task(mice, tables, nobody_asks):
     """A training of five epochs that nobody has begun."""
     from pipeline.models import parse_params
     from pipeline.training import FitParams
@@ -26,6 +26,7 @@ def task(mice, tables):
         objective="finetune", epochs=EPOCHS, batch_size=8, max_steps_per_epoch=3, select="last",
         lr=1e-3,
     )  # fmt: skip
+    nobody_asks(training.Training)
     split = (tables.dataset.SplitFold & {"fold": 0}).keys(limit=1)[0]
     key = training.TrainingTask.ensure(
         **split, **training.ModelParamSet.register(None, parse_params(TINY)),

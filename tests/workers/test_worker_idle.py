@@ -48,7 +48,7 @@ def test_a_worker_does_not_leave_while_another_fills_the_queue(crew, worker):
     from schemas._locks import let_go, take_lock
 
     crew.files("queued_late")
-    crew.jobs.delete_quick()
+    (crew.jobs & crew.keys).delete_quick()
     other, leader = connect_again(), f"refresh {crew.jobs.full_table_name}"
     assert take_lock(other, leader)
     threading.Timer(1.0, let_go, (other, leader)).start()
@@ -67,7 +67,8 @@ def test_a_worker_waits_for_the_job_of_one_that_died(crew, worker, monkeypatch):
     row = {"lease": dead, "worker": worked, "lease_state": "held", "taken": "2026-01-01"}
     crew.tables.operation.Lease.insert1(row)
     crew.jobs.connection.query(
-        f"UPDATE {crew.jobs.full_table_name} SET status = 'reserved', connection_id = {dead}"
+        f"UPDATE {crew.jobs.full_table_name} SET status = 'reserved', connection_id = {dead} "
+        "WHERE status = 'pending'"
     )
     assert worker().failed == {"recording.Ingestion": 1}
 
