@@ -1,4 +1,4 @@
-"""Verbs of the panel *keep* about what is stored: verify, gc, export, grants."""
+"""Verbs of the panel *keep* about what is stored: verify, gc, export, import, grants."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +17,17 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL)(verify)
     app.command(rich_help_panel=PANEL)(gc)
     app.command(rich_help_panel=PANEL)(grants)
-    exports = typer.Typer(no_args_is_help=True, help="Write a study, a model or a recording.")
+    exports = typer.Typer(
+        no_args_is_help=True,
+        invoke_without_command=True,
+        callback=everything,
+        help="Write a study, a model, a recording, or all there is.",
+    )
     exports.command()(study)
     exports.command()(model)
     exports.command()(nwb)
     app.add_typer(exports, name="export", rich_help_panel=PANEL)
+    app.command("import", rich_help_panel=PANEL)(bring)
 
 
 def verify(
@@ -146,3 +152,47 @@ def nwb(
 
     schemas.activate(create=False)
     show(f"copy: {export_recording(name, to, model=by, say=say)}")
+
+
+def everything(
+    context: typer.Context,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Every row and every object, for `fieldbase import`.")
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="With --all: a folder that is not there yet.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """With --all: the whole database with its objects, as a folder for any other server."""
+    if context.invoked_subcommand is not None:
+        if whole:
+            raise typer.BadParameter(f"either --all or {context.invoked_subcommand}")
+        return
+    if not whole or to is None:
+        raise typer.BadParameter("say --all --to FOLDER, or study, model or nwb")
+    from ..carry import export_all
+
+    taken = export_all(to, say=say)
+    if json:
+        print_json(taken.to_json())
+    else:
+        show(f"database: {taken.folder}")
+
+
+def bring(
+    folder: Annotated[Path, typer.Argument(help="What `export --all` wrote.")], json: Json = False
+) -> None:
+    """Add all that another database had, objects too, to this one; nothing is computed again."""
+    from ..carry import import_all
+
+    brought = import_all(folder, say=say)
+    if json:
+        print_json(brought.to_json())
+        return
+    show(
+        f"{brought.rows} rows added, {brought.rows_there} were there; {brought.objects} stored "
+        f"files copied ({brought.object_bytes} bytes), {brought.objects_there} were there"
+    )
+    for name in brought.unknown_roots:
+        show(f"this machine lacks the data root {name}: fieldbase init --root {name}=FOLDER")
