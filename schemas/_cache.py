@@ -80,7 +80,11 @@ def open_folder(reference, name: str) -> Path:
 
 def mark_of(reference) -> str:
     """A name for an object of a store; a rewritten row has another."""
-    url = reference._backend.get_url(reference.path)
+    return mark_of_url(reference._backend.get_url(reference.path))
+
+
+def mark_of_url(url: str) -> str:
+    """A name for a copy of what lies at this place of a store."""
     return hashlib.sha256(url.encode()).hexdigest()[:40]
 
 

@@ -7,7 +7,7 @@ both are looked at once more before anything is removed.
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +16,7 @@ import datajoint as dj
 
 import schemas
 from schemas import training
-from schemas._cache import size_of
+from schemas._cache import cache_folder, mark_of_url, size_of
 from schemas._connect import named_server
 from schemas._home import home_folder
 from schemas._lease import held
@@ -138,12 +138,38 @@ def named_objects() -> set[tuple[str, str]]:
                     module.schema.database, name
                 ),
             )  # fmt: skip
-            for column in table.heading.schema_objects:
-                codec = table.heading.attributes[column].codec
-                for row in table.proj(column).cursor(as_dict=True):
-                    for path, store in codec.referenced_paths(row[column]):
-                        named.add((store, path))
+            named.update(objects_of(table))
     return named
+
+
+def objects_of(rows: dj.Table) -> Iterator[tuple[str, str]]:
+    """Store and path of every object that these rows name."""
+    for column in rows.heading.schema_objects:
+        codec = rows.heading.attributes[column].codec
+        for row in rows.proj(column).cursor(as_dict=True):
+            for path, store in codec.referenced_paths(row[column]):
+                yield store, path
+
+
+def remove_unnamed(objects: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Remove those of these objects (store, path) that no row names any more; which they were."""
+    named, removed = named_objects(), []
+    for store, path in objects:
+        mine = {there for where, there in named if where == store}
+        if not _is_named(path, mine):
+            _remove_object(store_named(store), path)
+            _remove_object(store_named(store), f"{path}{MANIFEST}")
+            removed.append((store, path))
+    return removed
+
+
+def forget_copies(objects: Iterable[tuple[str, str]]) -> None:
+    """Remove this machine's copies of objects (store, path)."""
+    for store, path in objects:
+        mark = mark_of_url(store_named(store).get_url(path))
+        for kind in ("arrays", "checkpoints"):
+            for copy in (cache_folder() / kind).glob(f"*{mark[:12]}*"):
+                _remove_at_home(copy)
 
 
 def _tables_of(module) -> list[type[dj.Table]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import keep, run, store, use
+from .remove import remove
 from .show import complain
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ use.add_to(app)
 run.add_to(app)
 keep.add_to(app)
 store.add_to(app)
+app.command(rich_help_panel=store.PANEL)(remove)
 
 
 def main() -> None:
