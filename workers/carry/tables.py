@@ -128,7 +128,9 @@ class Snapshot:
 
     AT_ONCE = 2000
     BEGIN = {
-        "postgresql": ("START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
+        "postgresql": (  # the first statement sets the moment
+            "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", "SELECT 1",
+        ),
         "mysql": (
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
             "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
