@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_serializer
 
 
 def canonical_json(value: Any) -> str:
@@ -25,13 +26,24 @@ class Params(BaseModel):
     """Base of every parameter set: frozen, unknown names refused, comparable by digest.
 
     Tuples become lists in JSON and come back as tuples, so a round trip through either
-    database server gives an equal object.
+    database server gives an equal object. A field that a later version adds is named in
+    ``later``: at its default it is left out of the JSON, so that stored digests keep their meaning.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        values = handler(self)
+        for name in self.later:
+            field = type(self).model_fields[name]
+            if getattr(self, name) == field.get_default(call_default_factory=True):
+                values.pop(name, None)
+        return values
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types, every field present."""
+        """Plain JSON types, every field present except those of ``later`` at their default."""
         return self.model_dump(mode="json")
 
     @property
