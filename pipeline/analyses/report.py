@@ -68,7 +68,7 @@ def _page(data: ReportData, drawn: list[Markup], below: list[Section]) -> Markup
         element("nav", *links, aria_label="Sections") if links else None,
         *parts,
     )
-    body = element("body", banner(data), main, _footer(data))
+    body = element("body", banner(synthetic=data.synthetic), main, _footer(data))
     return Markup("<!doctype html>\n" + element("html", head, body, lang="en"))
 
 

@@ -27,9 +27,9 @@ def opening(data: ReportData) -> Markup:
     return element("header", left, _card(data), class_="opening")
 
 
-def banner(data: ReportData) -> Markup | None:
+def banner(*, synthetic: bool) -> Markup | None:
     """The strip that stays on top while the data are synthetic; None for real recordings."""
-    if not data.synthetic:
+    if not synthetic:
         return None
     text = "No animal was recorded. These numbers test the software and say nothing of any brain."
     return element("div", element("strong", "SYNTHETIC DATA"), " ", text,

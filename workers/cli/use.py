@@ -11,6 +11,11 @@ PANEL = "Use"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda.")]
 Study = Annotated[Path, typer.Argument(metavar="FILE", help="A study's TOML file.")]
+Twin = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Run its twin instead, on recordings simulated in FOLDER."),
+]
+Only = Annotated[list[str] | None, typer.Option(help="Only this variant; may be repeated.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -80,26 +85,29 @@ def locate(
         found.print(out)
 
 
-def plan(file: Study, json: Json = False) -> None:
+def plan(file: Study, twin: Twin = None, only: Only = None, json: Json = False) -> None:
     """What running the study would read and compute."""
     import schemas
 
     from ..study.cost import plan_study
-    from ..study.spec import read_study
 
+    experiment, base = _read(file, twin, only)
     schemas.activate()
-    planned = plan_study(read_study(file), base=file.resolve().parent)
+    planned = [plan_study(spec, base=base) for spec in experiment.specs]
     if json:
-        print_json(planned)
+        print_json(planned if len(planned) > 1 else planned[0])
         return
-    rows = [[k, *v] for k, v in planned["jobs"].items()]
-    print_rows(f"study {planned['study']}", ["table", "to make", "there"], rows)
-    for text in planned["notes"]:
-        out.print(text, markup=False)
+    for one in planned:
+        rows = [[k, *v] for k, v in one["jobs"].items()]
+        print_rows(f"study {one['study']}", ["table", "to make", "there"], rows)
+        for text in one["notes"]:
+            out.print(text, markup=False)
 
 
 def run(
     file: Study,
+    twin: Twin = None,
+    only: Only = None,
     device: Device = "auto",
     wait: Annotated[
         bool, typer.Option("--wait", help="Compute nothing here: ask, and wait for workers.")
@@ -110,41 +118,65 @@ def run(
     import schemas
 
     from ..study.run import run_study
-    from ..study.spec import read_study
 
-    spec, device = read_study(file), _device(device, needed=not wait)
+    (experiment, base), device = _read(file, twin, only), _device(device, needed=not wait)
     schemas.activate()
-    with training_progress() as on_epoch:
-        done = run_study(
-            spec, base=file.resolve().parent, device=device, wait=wait, say=say, on_epoch=on_epoch
-        )
+    done = {}
+    for spec in experiment.specs:
+        with training_progress() as on_epoch:
+            done[spec.study.name] = run_study(
+                spec, base=base, device=device, wait=wait, say=say, on_epoch=on_epoch
+            )
     if json:
-        print_json({"made": done.made, "failed": done.failed, "notes": done.notes})
+        told = {k: {"made": v.made, "failed": v.failed, "notes": v.notes} for k, v in done.items()}
+        print_json(told if len(told) > 1 else next(iter(told.values())))
     else:
-        print_rows(f"study {spec.study.name}", ["table", "made"], sorted(done.made.items()))
-        for text in done.notes:
-            out.print(f"note: {text}", markup=False)
-        for table, errors in done.failed.items():
-            for key, message in errors:
-                out.print(f"failed: {table} {next(iter(key.values()))}: {message}", markup=False)
-    if done.failed:
+        for name, outcome in done.items():
+            _show_outcome(name, outcome)
+    if any(outcome.failed for outcome in done.values()):
         raise typer.Exit(1)
+
+
+def _show_outcome(name: str, done: Any) -> None:
+    print_rows(f"study {name}", ["table", "made"], sorted(done.made.items()))
+    for text in done.notes:
+        out.print(f"note: {text}", markup=False)
+    for table, errors in done.failed.items():
+        for key, message in errors:
+            out.print(f"failed: {table} {next(iter(key.values()))}: {message}", markup=False)
 
 
 def report(
     file: Study,
+    twin: Twin = None,
+    only: Only = None,
     to: Annotated[Path | None, typer.Option(help="The HTML file to write.")] = None,
 ) -> None:
-    """Write the study's report: one self-contained HTML file."""
+    """Write the study's report: one self-contained HTML file, or one and a page over several."""
     import schemas
 
+    from ..study.compare import write_experiment
     from ..study.report import write_report
-    from ..study.spec import read_study
 
+    experiment, _ = _read(file, twin, only)
     schemas.activate()
-    spec = read_study(file)
-    page = write_report(spec, to or Path(f"{spec.study.name}.html"))
-    out.print(f"report: {page}")
+    target = to or Path(f"{experiment.name}.html")
+    if len(experiment.members) == 1 and not experiment.members[0].arm:
+        pages = [write_report(experiment.specs[0], target)]
+    else:
+        pages = write_experiment(experiment, target)
+    out.print(f"report: {pages[0]}")
+
+
+def _read(file: Path, twin: Path | None, only: list[str] | None) -> tuple[Any, Path]:
+    """The experiment in a file, and the folder its recordings are relative to."""
+    from ..study.experiment import read_experiment, simulate
+
+    experiment = read_experiment(file, twin=twin is not None, only=only or ())
+    if twin is None:
+        return experiment, file.resolve().parent
+    simulate(experiment, twin, say)
+    return experiment, twin.resolve()
 
 
 def tell_demo(made: Any) -> list[str]:

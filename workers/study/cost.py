@@ -6,7 +6,8 @@ from typing import Any
 
 from schemas import recording, session
 
-from ..archive.found import Found
+from ..archive.found import Found, SourceError
+from ..archive.standing import Standing
 from ..ingest import stand
 from .effort import Counted, spell_effort
 from .models import answers
@@ -34,7 +35,7 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
     Of remote files the length is asked for and nothing read, nor are the model's weights.
     """
     notes: list[str] = []
-    standings = stand(spec.data.recordings, base=base, mapping=_mapping(spec), say=notes.append)
+    standings = _resolve(spec, base, notes)
     files = [one.found for one in standings]
     read = {one.row["nwb_file"] for one in standings if one.row and one.row["read"]}
     keys = [{"nwb_file": one.row["nwb_file"]} for one in standings if one.row]
@@ -61,6 +62,28 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
     notes += spell_effort(spec, [*there.signals, *ahead.signals], folds)
     return {"study": spec.study.name, "files": len(files), "bytes": sum(known), "jobs": jobs,
             "notes": notes}  # fmt: skip
+
+
+def _resolve(spec: StudySpec, base: Path, notes: list[str]) -> list[Standing]:
+    """Every recording that can be found; the notes say which cannot, and why.
+
+    Raises
+    ------
+    SourceError
+        If none can.
+    """
+    found: dict[str, Standing] = {}
+    missing: list[SourceError] = []
+    for pattern in spec.data.recordings:
+        try:
+            for one in stand([pattern], base=base, mapping=_mapping(spec), say=notes.append):
+                found.setdefault(one.found.source, one)
+        except SourceError as error:
+            missing.append(error)
+    if not found:
+        raise missing[0]
+    notes += [f"not resolved, and left out of these figures: {error}" for error in missing]
+    return list(found.values())
 
 
 def _ingested(keys: list[dict[str, str]], spec: StudySpec) -> Recorded:

@@ -160,6 +160,7 @@ def _series(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str
     label = _label(file)
     series = (recording.LfpSeries & file).to_dicts(order_by="series")
     usable = [s for s in series if data.series is None or data.series in s["series_path"]]
+    usable = [s for s in usable if not data.only or _chosen(s, data.only)]
     if not any(s["lfp_kind"] == "wideband" for s in usable) or data.series is None:
         lfp = [s for s in usable if s["lfp_kind"] == "lfp"]
         usable = lfp or usable
@@ -170,6 +171,14 @@ def _series(data: Data, file: dict[str, str], notes: list[str]) -> list[dict[str
     for one in [s for s in usable if s["all_zero"]]:
         notes.append(f"{label}: {one['series_path']} holds nothing but zeros; left out")
     return [one for one in usable if not one["all_zero"]]
+
+
+def _chosen(series: dict[str, Any], only: tuple[str, ...]) -> bool:
+    """Whether a series is one of those that count; letters are compared without their case."""
+    name = (session.Session & {"session": series["session"]}).fetch1("session_id").lower()
+    pairs = [text.lower().rpartition("/") for text in only]
+    path = series["series_path"].lower()
+    return any(which in name and text in path for which, _, text in pairs)
 
 
 def _behavior(data: Data, file: dict[str, str]) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -39,10 +39,14 @@ class About(Params):
 class Data(Params):
     """Which recordings, which of their signals, which labels."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"only"})
     recordings: tuple[str, ...] = Field(min_length=1, description="paths, globs or URLs")
     lab: str | None = Field(None, description="laboratory, where the files do not say")
     modalities: tuple[Literal["lfp", "spikes", "behavior", "features"], ...] = ("lfp",)
     series: str | None = Field(None, description="text that the LFP series' path contains")
+    only: tuple[str, ...] = Field(
+        (), description="LFP series that count: SESSION/TEXT, a text of the series' path"
+    )
     behavior: str | None = Field(None, description="text that the behaviour's path contains")
     labels: str | None = Field(None, description="label scheme; None for a study without labels")
     regions: tuple[str, ...] | None = Field(
@@ -90,6 +94,7 @@ class Analyses(Params):
 class Published(Params):
     """A value from a paper, to stand beside ours."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"arm", "detail"})
     model: str
     metric: str
     level: str
@@ -97,6 +102,8 @@ class Published(Params):
     n: int | None = None
     spread: float | None = None
     origin: str = Field(description="text, read from a figure, or recomputed")
+    arm: str = Field("", description="of which arm of an experiment; empty without arms")
+    detail: str = Field("", description="what a linear probe or a silhouette is of")
 
 
 class StudySpec(Params):
@@ -135,16 +142,22 @@ def read_study(path: Path) -> StudySpec:
         If the file is not TOML, or says something that is not known; one line per mistake.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return StudySpec.model_validate(load_toml(path))
+    except ValidationError as error:
+        raise StudyError(spell_mistakes(path, error)) from error
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """What a study file holds, before it is checked."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StudyError(f"no study file {path}; `fieldbase study plan FILE` needs one") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path} is not TOML: {error}") from error
-    try:
-        return StudySpec.model_validate(values)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        ]
-        raise StudyError(f"{path} is no study we can run:\n" + "\n".join(lines)) from error
+
+
+def spell_mistakes(path: Path, error: ValidationError) -> str:
+    """What is wrong in a study file, one line per mistake."""
+    lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+    return f"{path} is no study we can run:\n" + "\n".join(lines)

@@ -1,0 +1,116 @@
+"""Experiments: variants of one study file, their twins, and one table beside the paper."""
+
+from pathlib import Path
+
+import pytest
+
+from workers.study.experiment import merge, read_experiment, simulate
+from workers.study.spec import StudyError
+
+STUDIES = Path(__file__).parents[2] / "studies"
+FILES = sorted(STUDIES.glob("lfp2vec_*.toml"))
+CHEAP = ("spectrogram MLP", "band power")
+
+
+def test_tables_merge_by_name_then_by_place_and_anything_else_is_replaced():
+    base = {"a": {"x": 1, "y": [1, 2]}, "model": [{"name": "m", "stages": [{"e": 1}, {"e": 2}]}]}
+    over = {
+        "a": {"y": [3]},
+        "model": [{"name": "m", "stages": [{}, {"e": 5, "s": 1}]}, {"name": "n"}],
+    }
+    assert merge(base, over) == {
+        "a": {"x": 1, "y": [3]},
+        "model": [{"name": "m", "stages": [{"e": 1}, {"e": 5, "s": 1}]}, {"name": "n"}],
+    }
+    assert base["a"] == {"x": 1, "y": [1, 2]}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_every_experiment_can_be_read_and_has_a_twin_on_simulated_recordings(file):
+    real, twin = read_experiment(file), read_experiment(file, twin=True)
+    assert len(real.members) == len(twin.members) > 0
+    for one, other in zip(real.specs, twin.specs, strict=True):
+        assert other.study.name == f"twin-{one.study.name}"
+        assert all(name.startswith(("allen:", "ibl:")) for name in one.data.recordings)
+        assert set(other.data.recordings) == set(twin.labs)
+        assert [m.name for m in one.model] == [m.name for m in other.model]
+        assert all(m.values.size == "tiny" for m in other.model if hasattr(m.values, "size"))
+    names = {(m.arm, model.name) for m in real.members for model in m.spec.model}
+    assert {(one.arm, one.model) for one in real.published} <= names
+
+
+def test_the_published_protocol_differs_from_the_strict_one_only_in_training():
+    for file in FILES:
+        members = {m.protocol: m.spec for m in read_experiment(file).members if "within" in m.arm}
+        for name in ("data", "lfp", "windows", "split", "analyses"):
+            assert len({getattr(spec, name).digest for spec in members.values()}) <= 1
+
+
+def test_no_paper_value_is_read_as_another_measure():
+    for file in FILES:
+        for one in read_experiment(file).published:
+            said = one.origin.lower()
+            assert one.metric != "balanced_accuracy" or "raw" not in said
+
+
+def test_an_unknown_variant_and_a_file_without_a_twin_are_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"no variant \['nobody'\]; it has"):
+        read_experiment(FILES[0], only=["nobody"])
+    alone = tmp_path / "alone.toml"
+    alone.write_text('[study]\nname = "a"\n[data]\nrecordings = ["x"]\n')
+    assert read_experiment(alone).specs[0].study.name == "a"
+    with pytest.raises(StudyError, match="has no \\[twin\\]"):
+        read_experiment(alone, twin=True)
+
+
+@pytest.fixture(scope="module")
+def page(tables, tmp_path_factory):
+    """The page of a twin, of models that train in seconds."""
+    from workers.study.compare import write_experiment
+    from workers.study.run import run_study
+
+    folder = tmp_path_factory.mktemp("twin")
+    whole = read_experiment(STUDIES / "lfp2vec_within_allen.toml", twin=True)
+    small = whole.labs["allen"].model_copy(update={"subjects": 3, "channels": 12})
+    members = [_cheap(member) for member in whole.members]
+    twin = whole.model_copy(update={"members": tuple(members), "labs": {"allen": small}})
+    simulate(twin, folder, lambda text: None)
+    for spec in twin.specs:
+        assert not run_study(spec, base=folder).failed
+    return write_experiment(twin, folder / "page.html")
+
+
+def _cheap(member):
+    spec = member.spec
+    models = tuple(one for one in spec.model if one.name in CHEAP)
+    few = {"linear_probes": (), "silhouettes": (), "controls": ()}
+    analyses = spec.analyses.model_copy(update=few)
+    spec = spec.model_copy(update={"model": models, "analyses": analyses})
+    return member.model_copy(update={"spec": spec})
+
+
+def test_one_table_has_the_paper_and_both_protocols_side_by_side(page, tables):
+    first, *others = page
+    assert len(others) == 2
+    text = first.read_text()
+    assert "SYNTHETIC" in text
+    assert all(f'href="{one.name}"' in text for one in others)
+    from workers.study.compare import compare
+
+    whole = read_experiment(STUDIES / "lfp2vec_within_allen.toml", twin=True)
+    rows = compare(list(whole.members), whole.published)
+    row = rows[(rows["model"] == "spectrogram MLP") & (rows["metric"] == "balanced_accuracy")]
+    row = row[row["level"] == "window"].iloc[0]
+    assert row["paper"] == 0.38
+    for side in ("published", "strict"):
+        study = f"twin-lfp2vec_within_allen.{side}"
+        scores = tables.scores(study)
+        mine = scores[
+            (scores["table"] == "Evaluation") & (scores["model"] == "spectrogram MLP")
+            & (scores["metric"] == "balanced_accuracy") & (scores["level"] == "window")
+            & scores["fold"].isna()
+        ]  # fmt: skip
+        assert row[f"{side}_value"] == mine["value"].iloc[0]
+        assert row[f"{side}_low"] <= row[f"{side}_value"] <= row[f"{side}_high"]
+    told = rows[rows["paper"].notna()]
+    assert set(told["metric"]) == {"balanced_accuracy", "macro_f1", "accuracy"}
