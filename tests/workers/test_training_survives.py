@@ -56,7 +56,7 @@ def weights_of(tables, task):
 def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(crew, task, tables):
     training = tables.training.Training
     undisturbed = crew.start(lanes=["gpu"], device="cpu", until_idle=True)
-    out, err = undisturbed.communicate(timeout=120)
+    out, err = undisturbed.communicate(timeout=300)
     assert worker_made(out, err) == {"training.Training": 1}
     expected = weights_of(tables, task)
     (training & task).delete(prompt=False)
@@ -69,7 +69,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(crew, tas
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     last = crew.start(lanes=["gpu"], device="cpu", until_idle=True, epoch_s=0.0)
-    out, err = last.communicate(timeout=120)
+    out, err = last.communicate(timeout=300)
     assert worker_made(out, err) == {"training.Training": 1}
     again = [line for line in crew.said() if line.startswith("epoch")]
     assert again.count("epoch 1") == 1  # nobody began anew
@@ -84,12 +84,12 @@ def test_a_training_told_to_stop_keeps_its_last_epoch_and_is_pending(crew, task,
     worker = crew.start(lanes=["gpu"], device="cpu", epoch_s=1.5, grace_s=2.0)
     crew.wait_for(lambda: "epoch 2" in crew.said())
     worker.send_signal(signal.SIGTERM)
-    out, err = worker.communicate(timeout=30)
+    out, err = worker.communicate(timeout=120)
     assert worker.returncode == 0, err
     (job,) = (tables.training.Training.jobs & task).to_dicts()
     assert job["status"] == "pending"
     assert not tables.training.Training & task
-    crew.start(lanes=["gpu"], device="cpu", until_idle=True, epoch_s=0.0).communicate(timeout=60)
+    crew.start(lanes=["gpu"], device="cpu", until_idle=True, epoch_s=0.0).communicate(timeout=300)
     assert len(tables.training.Training.Epoch & task) == EPOCHS
     assert crew.said().count("epoch 1") == 1
 
@@ -99,6 +99,6 @@ def test_a_finished_training_leaves_no_state_behind(crew, task, tables):
 
     from schemas._stores import store_named
 
-    crew.start(lanes=["gpu"], device="cpu", until_idle=True).communicate(timeout=60)
+    crew.start(lanes=["gpu"], device="cpu", until_idle=True).communicate(timeout=300)
     assert tables.training.Training & task
     assert not store_named("checkpoints", dj.config).exists(f"unfinished/{task['training']}")

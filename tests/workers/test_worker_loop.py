@@ -9,7 +9,7 @@ import pytest
 
 def test_a_worker_makes_what_is_pending_and_leaves_when_idle(crew):
     crew.files("0_a", "0_b", "0_c")
-    out, _ = crew.start(until_idle=True).communicate(timeout=60)
+    out, _ = crew.start(until_idle=True).communicate(timeout=180)
     assert json.loads(out) == {
         "made": {"recording.Ingestion": 3}, "failed": {}, "put_off": {}, "left": "idle",
     }  # fmt: skip
@@ -64,7 +64,7 @@ def test_a_worker_told_to_stop_finishes_the_job_that_fits_its_grace(crew):
     worker = crew.start(grace_s=20)
     crew.wait_for(lambda: len(crew.said()) >= 1)
     worker.send_signal(signal.SIGTERM)
-    out, _ = worker.communicate(timeout=30)
+    out, _ = worker.communicate(timeout=120)
     assert worker.returncode == 0
     assert json.loads(out)["left"] == "stopped"
     assert sum(json.loads(out)["made"].values()) == crew.rows() == crew.states().count("success")
@@ -78,7 +78,7 @@ def test_a_worker_told_to_stop_hands_back_the_job_that_does_not_fit(crew, number
     worker = crew.start(grace_s=0.5)
     crew.wait_for(lambda: len(crew.said()) == 1)
     worker.send_signal(number)
-    out, err = worker.communicate(timeout=10)
+    out, err = worker.communicate(timeout=60)
     assert worker.returncode == 0, err
     assert crew.states() == ["pending"]
     assert crew.rows() == 0
@@ -87,7 +87,7 @@ def test_a_worker_told_to_stop_hands_back_the_job_that_does_not_fit(crew, number
 def test_a_worker_leaves_when_its_time_is_over(crew):
     crew.files("30_long")
     worker = crew.start(max_time_s=3, grace_s=0.5)
-    out, err = worker.communicate(timeout=30)
+    out, err = worker.communicate(timeout=120)
     assert worker.returncode == 0, err
     assert json.loads(out)["left"] == "stopped"
     assert crew.states() == ["pending"]
