@@ -12,6 +12,8 @@ from .clock import clock_of
 from .layout import Layout
 from .layouts import layout_of
 from .open import open_nwb
+from .series import attribute
+from .sizes import check_size
 from .summary import BehaviorSummary
 from .tables import as_text, kind_of, walk_groups
 
@@ -35,6 +37,7 @@ def summarise_behavior(layout: Layout) -> list[BehaviorSummary]:
     rows = []
     for path in behavior_paths(layout):
         series = layout.file[path]
+        check_size(series["data"])
         clock = clock_of(series, len(series["data"]), layout.declared_rate(series))
         rows.append(
             BehaviorSummary(
@@ -69,11 +72,9 @@ def read_behavior(
             raise KeyError(f"no behaviour {name!r} in {source}; there are {behavior_paths(layout)}")
         data = series["data"]
         clock = clock_of(series, len(data), layout.declared_rate(series))
-        values = np.asarray(data[: clock.n_samples], dtype=np.float64)
-        factor = np.float64(data.attrs.get("conversion", 1.0))
-        values = values.reshape(len(values), -1) * factor + np.float64(
-            data.attrs.get("offset", 0.0)
-        )
+        values = np.asarray(check_size(data, whole=True)[: clock.n_samples], dtype=np.float64)
+        factor, offset = attribute(data, "conversion", 1.0), attribute(data, "offset", 0.0)
+        values = values.reshape(len(values), -1) * factor + offset
         if clock.timestamps is None:
             times = clock.start_s + np.arange(clock.n_samples) / clock.rate
         else:

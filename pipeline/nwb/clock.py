@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from .chunks import read_rows
+from .sizes import check_size
 from .tables import as_number
 
 GAP = 1.5  # a step of more than this many sampling intervals is a gap
@@ -94,6 +95,7 @@ def clock_of(series: h5py.Group, n_samples: int, declared: float | None) -> Cloc
 
 
 def _measured(stamps: h5py.Dataset, n_samples: int, declared: float | None) -> Clock:
+    check_size(stamps, whole=True)
     n = min(len(stamps), n_samples)
     first = read_rows(stamps, 0, min(n, _BLOCK))
     steps = np.diff(first)

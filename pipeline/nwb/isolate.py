@@ -138,27 +138,32 @@ def main() -> None:
     parser.add_argument("--memory", type=int, required=True)
     parser.add_argument("--deadline", type=float, required=True)
     asked = parser.parse_args()
-    _limit(asked.memory, asked.deadline)
+    work(asked.target, asked.source, asked.result, asked.memory, asked.deadline)
+
+
+def work(target: str, source: str, result: Path, memory_bytes: int, deadline_s: float) -> None:
+    """What the child does: limit itself, call the target, write its value or its error."""
+    _limit(memory_bytes, deadline_s)
     try:
-        module, _, name = asked.target.partition(":")
-        answer = {"value": getattr(importlib.import_module(module), name)(asked.source)}
+        module, _, name = target.partition(":")
+        answer = {"value": getattr(importlib.import_module(module), name)(source)}
         text = json.dumps(answer)
     except ReadError as error:
         text = json.dumps({"error": error.args, "kind": type(error).__name__})
     except MemoryError:
-        text = json.dumps({"error": _out_of_memory(asked.source, asked.memory).args})
+        text = json.dumps({"error": _out_of_memory(source, memory_bytes).args})
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         if "llocat" in reason and "memory" in reason.lower():
-            text = json.dumps({"error": _out_of_memory(asked.source, asked.memory).args})
+            text = json.dumps({"error": _out_of_memory(source, memory_bytes).args})
         else:
             broken = type(error) in (OSError, RuntimeError)  # what HDF5 raises, not its subclasses
-            message = f"{asked.source} {'is damaged' if broken else 'cannot be read'} ({reason})"
+            message = f"{source} {'is damaged' if broken else 'cannot be read'} ({reason})"
             out = "fetch the file again" if broken else "report this with the file's name"
             text = json.dumps({"error": ["read", message, out]})
-    partial = asked.result.with_suffix(".partial")
+    partial = result.with_suffix(".partial")
     partial.write_text(text)
-    partial.rename(asked.result)
+    partial.rename(result)
 
 
 def _limit(memory_bytes: int, deadline_s: float | int) -> None:

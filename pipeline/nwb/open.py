@@ -1,5 +1,6 @@
 """Open an NWB file, on disk or behind a URL, as one and the same HDF5 object."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from os import PathLike
@@ -9,23 +10,28 @@ from typing import Any
 import h5py
 
 from .errors import ReadError
+from .inside import InsideFile
 from .neuroconv import conversion_lines
 
 BLOCK_BYTES = 1 << 20
 BLOCKS_CACHED = 64  # at most 64 MB of an object in a bucket in memory
+_FOUND_DAMAGED = re.compile(r"""\(?['"]+(Unable to|Can't|Unspecified error)\b""")
+"""How HDF5 begins what it says of a file; a KeyError or ValueError of ours says other things."""
 _DOWNLOAD = "download the file and ingest the local copy"
 
 
 @contextmanager
-def open_nwb(source: str | PathLike[str]) -> Iterator[h5py.File]:
+def open_nwb(source: str | PathLike[str]) -> Iterator[InsideFile]:
     """Open a local path or a URL for reading.
 
-    A URL is read by range requests; some 64 MB of it are in memory at most.
+    A URL is read by range requests; some 64 MB of it are in memory at most. What a link or a
+    dataset of the file would fetch from another file is not there.
 
     Raises
     ------
     ReadError
-        If there is no such file, it is no HDF5, it is NWB 1.x, or the server sends no ranges.
+        If there is no such file, it is no HDF5, it is NWB 1.x, or the server sends no ranges;
+        also while it is read, where HDF5 finds it damaged.
         TransientReadError if the server or the network failed, at any time until the file is
         closed: what was read by then is not whole.
     """
@@ -38,11 +44,18 @@ def open_nwb(source: str | PathLike[str]) -> Iterator[h5py.File]:
         else:
             handle = _existing_file(Path(name))
         try:
-            file = stack.enter_context(h5py.File(handle, "r"))
-        except OSError as error:
+            file = stack.enter_context(InsideFile(handle, "r"))
+        except (OSError, RuntimeError) as error:
             raise _not_hdf5(name, error) from error
-        _refuse_nwb1(file, name)
-        yield file
+        try:
+            _refuse_nwb1(file, name)
+            yield file
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            if not _FOUND_DAMAGED.match(reason := " ".join(str(error.args[:1]).split())):
+                raise
+            raise ReadError(
+                "read", f"{name} is damaged ({reason[2:-3][:200]})", "fetch the file again"
+            ) from error
 
 
 def nwb_version(file: h5py.File) -> str | None:
@@ -67,7 +80,7 @@ def _as_nwb(path: Path) -> str:
     return "name the .nwb files in it"
 
 
-def _not_hdf5(name: str, error: OSError) -> ReadError:
+def _not_hdf5(name: str, error: Exception) -> ReadError:
     reason = " ".join(str(error).split())[:200]
     if "truncated" in reason:
         return ReadError("open", f"{name} is cut short ({reason})", "fetch the file again")

@@ -47,7 +47,7 @@ def read_summary(source: str | PathLike[str]) -> FileSummary:
         lfp = read_series(layout, channels)
         if len(channels) > n_electrodes:
             probes = summarise_probes(contacts_of(layout), channels)
-        return FileSummary(
+        found = dict(
             layout=layout.name,
             nwb_version=version,
             **_session(layout),
@@ -60,8 +60,12 @@ def read_summary(source: str | PathLike[str]) -> FileSummary:
             trials=read_trials(layout),
             behavior=summarise_behavior(layout),
             invalid=read_invalid(layout, probes),
-            warnings=list(dict.fromkeys(layout.warnings)),
         )
+        layout.warnings += [
+            f"{path}: leads out of the file, to {target}, and was not read"
+            for path, target in file.left_out.items()
+        ]
+        return FileSummary(**found, warnings=list(dict.fromkeys(layout.warnings)))
 
 
 def _session(layout: Layout) -> dict[str, str | None]:

@@ -9,8 +9,9 @@ import numpy as np
 from .channels import contacts_of
 from .clock import clock_of
 from .layout import Layout
+from .sizes import MOST_CHANNELS, check_count, check_size
 from .summary import ChannelSummary, LfpSummary
-from .tables import as_text, kind_of, walk_groups
+from .tables import as_number, as_text, kind_of, walk_groups
 
 WIDEBAND_HZ = 3000.0  # LF bands are sampled at 2.5 kHz or less, spike bands at 10 kHz or more
 _UV = {"volts": 1e6, "volt": 1e6, "v": 1e6, "millivolts": 1e3, "mv": 1e3}
@@ -59,16 +60,17 @@ def scale_of(series: h5py.Group, n_channels: int, warnings: list[str]) -> Scale:
     unit = (as_text(data.attrs.get("unit")) or "volts").lower()
     if unit not in _UV:
         warnings.append(f"{series.name.strip('/')}: unit {unit!r} is none of voltage; volts taken")
-    factor = np.full(n_channels, _UV.get(unit, 1e6) * _attribute(data, "conversion", 1.0))
+    factor = np.full(n_channels, _UV.get(unit, 1e6) * attribute(data, "conversion", 1.0))
     by_channel = series.get("channel_conversion")
     if isinstance(by_channel, h5py.Dataset) and by_channel.shape == (n_channels,):
         factor = factor * by_channel[()]
-    return Scale(factor, _UV.get(unit, 1e6) * _attribute(data, "offset", 0.0))
+    return Scale(factor, _UV.get(unit, 1e6) * attribute(data, "offset", 0.0))
 
 
-def _attribute(data: h5py.Dataset, name: str, default: float) -> float:
-    value = float(np.ravel(data.attrs.get(name, default))[0])
-    return value if np.isfinite(value) else default
+def attribute(data: h5py.Dataset, name: str, default: float) -> float:
+    """A finite number among a dataset's attributes, the default where there is none."""
+    value = as_number(data.attrs.get(name, default))
+    return default if value is None else value
 
 
 def _is_series(group: h5py.Group) -> bool:
@@ -89,6 +91,8 @@ def _summarise(
 ) -> LfpSummary | None:
     data = series["data"]
     n_samples, n_channels = data.shape[0], data.shape[1] if data.ndim == 2 else 1
+    check_count(path, n_channels, MOST_CHANNELS, "channels")
+    check_size(data)
     if _looks_channel_first(series, n_samples, n_channels):
         layout.warnings.append(
             f"{path}: {n_samples} electrodes for shape {data.shape}; channels seem to come first,"
@@ -111,8 +115,8 @@ def _summarise(
         start_s=_finite(clock.start_s),
         stop_s=_finite(clock.stop_s),
         unit=as_text(data.attrs.get("unit")),
-        conversion=_attribute(data, "conversion", 1.0),
-        offset=_attribute(data, "offset", 0.0),
+        conversion=attribute(data, "conversion", 1.0),
+        offset=attribute(data, "offset", 0.0),
         dtype=str(data.dtype),
         chunks=list(data.chunks) if data.chunks else None,
         compression=data.compression,

@@ -11,6 +11,7 @@ from .chunks import read_rows
 from .errors import ReadError
 from .layouts import layout_of
 from .open import open_nwb
+from .sizes import check_size
 from .units import read_units, units_table
 
 
@@ -35,7 +36,7 @@ def read_spikes(source: str | PathLike[str]) -> Spikes:
                 "read", f"no spikes in {source} ({reason})", "ingest its LFP only, or refetch it"
             )
         bounds = table.bounds("spike_times")
-        data = table.group["spike_times"]
+        data = check_size(table.group["spike_times"], whole=True)
         times = read_rows(data, 0, len(data)).astype(np.float64)
     regions = {c.channel: c.location for c in channels}
     rows = [

@@ -8,6 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .sizes import MOST_ROWS, check_column, check_count
+
+_MOST_TEXTS, _LONGEST_TEXT = 1000, 100_000
 _BYTES_REPR = re.compile(r"""^b(['"])(.*)\1$""", re.DOTALL)
 
 
@@ -42,11 +45,13 @@ def read_text(group: h5py.Group, path: str) -> str | None:
     node = group.get(path)
     if not isinstance(node, h5py.Dataset):
         return None
+    if (node.size or 0) > _MOST_TEXTS:
+        return None
     value = node[()]
     if isinstance(value, np.ndarray):
         parts = [as_text(part) for part in value.ravel()]
-        return "; ".join(part for part in parts if part) or None
-    return as_text(value) or None
+        return "; ".join(part for part in parts if part)[:_LONGEST_TEXT] or None
+    return (as_text(value) or "")[:_LONGEST_TEXT] or None
 
 
 def kind_of(node: h5py.Group | h5py.Dataset) -> str:
@@ -97,9 +102,12 @@ class Table:
         self.name = group.name.strip("/")
 
     def __len__(self) -> int:
-        if isinstance(self.group.get("id"), h5py.Dataset):
-            return len(self.group["id"])
-        return max((len(self.group[c]) for c in self.columns), default=0)
+        node = self.group.get("id")
+        if isinstance(node, h5py.Dataset) and node.ndim:
+            n = len(node)
+        else:
+            n = max((len(self.group[c]) for c in self.columns), default=0)
+        return check_count(self.name, n, MOST_ROWS, "rows")
 
     @property
     def columns(self) -> list[str]:
@@ -119,8 +127,14 @@ class Table:
     @property
     def ids(self) -> list[int]:
         """The id column; row numbers where it is missing or repeats itself."""
-        numeric = "id" in self and self.group["id"].dtype.kind in "iuf"
-        ids = self.group["id"][()].tolist() if numeric else []
+        node = self.group.get("id")
+        numeric = isinstance(node, h5py.Dataset) and node.ndim == 1 and node.dtype.kind in "iuf"
+        ids = check_column(node)[()].tolist() if numeric else []
+        if not all(_is_id(i) for i in ids):
+            self.warnings.append(
+                f"{self.name}: ids are no whole numbers; rows are numbered instead"
+            )
+            return list(range(len(self)))
         if len(ids) != len(self) or len(set(ids)) != len(ids):
             if ids:
                 self.warnings.append(f"{self.name}: ids repeat; rows are numbered instead")
@@ -135,7 +149,7 @@ class Table:
 
     def values(self, column: str) -> np.ndarray | None:
         """A flat column, one entry per row; None if absent, ragged or shorter than the table."""
-        if column not in self or f"{column}_index" in self:
+        if column not in self or f"{column}_index" in self or not self.group[column].ndim:
             return None
         if len(self.group[column]) < len(self):
             self.warnings.append(
@@ -143,7 +157,7 @@ class Table:
                 " column left out"
             )
             return None
-        return self.group[column][: len(self)]
+        return check_column(self.group[column])[: len(self)]
 
     def texts(self, column: str) -> list[str | None] | None:
         """A flat text column; None if absent or not text."""
@@ -179,9 +193,10 @@ class Table:
         if f"{column}_index_index" in self:
             self.warnings.append(f"{self.name}/{column}: doubly ragged; column left out")
             return None
-        ends = self.group[f"{column}_index"][()]
-        ends = ends.astype(np.int64) if ends.dtype.kind in "iu" else np.zeros(0, np.int64)
-        size = len(self.group[column])
+        index, size = self.group[f"{column}_index"], self.group[column].shape
+        size = size[0] if size else 0
+        usable = index.dtype.kind in "iu" and index.shape == (len(self),)
+        ends = index[()].astype(np.int64) if usable else np.zeros(0, np.int64)
         bounds = np.concatenate([[0], ends])
         if len(ends) != len(self) or (np.diff(bounds) < 0).any() or bounds[-1] != size:
             last = int(ends[-1]) if len(ends) else 0
@@ -200,8 +215,12 @@ class Table:
         bounds = self.bounds(column)
         if bounds is None:
             return None
-        values = self.group[column][()]
+        values = check_column(self.group[column])[()]
         return [values[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _is_id(value: float | int) -> bool:
+    return math.isfinite(value) and value == int(value) and abs(value) < 1 << 63
 
 
 def _name_of(file: h5py.File, reference: h5py.Reference) -> str | None:

@@ -11,6 +11,7 @@ from .layout import Layout
 from .summary import ChannelSummary, UnitSummary
 from .tables import Table, as_number
 
+_BLOCK = 1 << 22
 _SCAN = 50_000_000  # spikes beyond which the recording's length is not searched for in them
 
 
@@ -67,9 +68,13 @@ def _observed_s(table: Table) -> Sequence[float | None]:
     spikes = table.group["spike_times"]
     if not 0 < len(spikes) <= _SCAN:
         return [None] * len(table)
-    times = read_rows(spikes, 0, len(spikes))
-    span = float(np.nanmax(times) - np.nanmin(times)) if np.isfinite(times).any() else 0.0
-    return [span if span > 0 else None] * len(table)
+    first, last = np.inf, -np.inf
+    for start in range(0, len(spikes), _BLOCK):
+        times = read_rows(spikes, start, min(len(spikes), start + _BLOCK))
+        times = times[np.isfinite(times)]
+        first, last = min(first, times.min(initial=np.inf)), max(last, times.max(initial=-np.inf))
+    span = float(last - first)
+    return [span if 0 < span < np.inf else None] * len(table)
 
 
 def _peaks(layout: Layout, table: Table, channels: list[ChannelSummary]) -> list[int | None]:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from .errors import ReadError
+from .inside import InsideFile
 from .layout import ELECTRODES
 from .open import open_nwb
 from .summary import LfpSummary
@@ -51,7 +52,7 @@ def write_regions(
     partial = target.with_name(target.name + ".partial")
     try:
         _copy(source, partial)
-        with h5py.File(partial, "r+") as file:
+        with InsideFile(partial, "r+") as file:
             table = file.get(ELECTRODES)
             if not isinstance(table, h5py.Group) or "id" not in table:
                 raise ReadError(
