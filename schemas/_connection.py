@@ -8,6 +8,8 @@ from datajoint.errors import LostConnectionError
 
 from ._server import ensure_server
 
+WORK_MEM_MB = 64  # below it, "not in" some 20,000 keys takes PostgreSQL minutes
+
 log = logging.getLogger(__name__)
 
 
@@ -25,6 +27,11 @@ class PostgresConnection(dj.Connection):
         """Connect, or connect again; ``connection_id`` is the new one."""
         super().connect()
         self.connection_id = self.adapter.get_connection_id(self._conn)
+        with self._conn.cursor() as cursor:
+            cursor.execute(
+                f"SELECT set_config('work_mem', '{WORK_MEM_MB}MB', false) FROM pg_settings "
+                f"WHERE name = 'work_mem' AND setting::int < {WORK_MEM_MB << 10}"
+            )
 
     def query(self, query, args=(), *, reconnect=None, **options):
         """Run one statement; see `datajoint.Connection.query`."""
@@ -34,7 +41,7 @@ class PostgresConnection(dj.Connection):
             self._mend(reconnect)
         try:
             return super().query(query, args, reconnect=reconnect, **options)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        except psycopg2.Error:  # a server that dies is a DatabaseError without a code, too
             if not self._conn.closed:
                 raise
         self._mend(reconnect)

@@ -128,7 +128,7 @@ def _passes(error: BaseException) -> bool:
         return bool(error.args) and error.args[0] in MYSQL_PASSES
     if module == "psycopg2":
         code = getattr(error, "pgcode", None)
-        lost = type(error).__name__ in ("OperationalError", "InterfaceError")
+        lost = type(error).__name__ in ("OperationalError", "InterfaceError", "DatabaseError")
         return bool(POSTGRES_PASSES.match(code)) if code else lost
     if module in NETWORK_MODULES and _http(error) is None:
         return bool(NETWORK_NAMES.search(_names(error)))

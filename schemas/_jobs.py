@@ -18,13 +18,16 @@ import datajoint as dj
 from datajoint.condition import AndList, Not, make_condition
 from datajoint.jobs import Job
 
-from . import _lease, operation
+from . import _lease, _turns, operation
 from ._failures import Failure, classify, delay_s
 from ._guard import Guarded
-from ._locks import let_go, take_lock
+from ._locks import let_go, note_growth, take_lock, unlocked_reads
 from ._names import clip
 from ._reap import live_leases
 from ._tables import job_digest, name_of
+
+VERSION = version("fieldbase")
+MANY = 1000  # new jobs that change how the server should look for the next one
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class LeasedJobs(Job):
         if not take_lock(self.connection, leader):
             return {"added": 0, "removed": 0, "orphaned": 0, "re_pended": 0}
         try:
-            return self._refresh(restrictions, delay, priority)
+            with unlocked_reads(self.connection):
+                return self._refresh(restrictions, delay, priority)
         finally:
             let_go(self.connection, leader)
 
@@ -95,7 +99,14 @@ class LeasedJobs(Job):
         )
         done = (self & "status in ('pending', 'error')").restrict(made, semantic_check=False)
         removed = vanished.delete_quick(get_count=True) + done.delete_quick(get_count=True)
+        if added > MANY:
+            note_growth(self.connection, self.full_table_name)
         return {"added": added, "removed": removed, "orphaned": 0, "re_pended": re_pended}
+
+    def due(self, *restrictions: Any) -> bool:
+        """Whether a job could be reserved now."""
+        now = self & "status = 'pending' AND scheduled_time <= CURRENT_TIMESTAMP(3)"
+        return bool(now & AndList(restrictions))
 
     def left(self, *restrictions: Any) -> dj.Table:
         """Keys still to be made, queued or not: not failed, and no living process is at them."""
@@ -112,41 +123,24 @@ class LeasedJobs(Job):
         lease = _lease.ours()
         if not lease.before_job(key):
             return False
-        values = {
-            "status": "reserved",
+        job = {
             "host": clip(platform.node(), 255),
             "pid": os.getpid(),
-            "connection_id": lease.number,
-            "user": self.connection.get_user(),
-            "version": version("fieldbase"),
+            "user": lease.user,
+            "version": VERSION,
         }
-        columns = ", ".join(f"{self.adapter.quote_identifier(name)} = %s" for name in values)
-        try:
-            with self.connection.transaction:
-                lease.check(self.connection)  # a job reserved under a lost one is nobody's
-                taken = self.connection.query(
-                    f"UPDATE {self.full_table_name} SET {columns}, "
-                    f"reserved_time = CURRENT_TIMESTAMP(3) WHERE {self._where(key)} "
-                    "AND status = 'pending' AND scheduled_time <= CURRENT_TIMESTAMP(3)",
-                    tuple(values.values()),
-                ).rowcount
-        except _lease.LeaseLost:
-            return False
-        if taken:
-            lease.note(name_of(self.target), self._get_pk(key))
-        return taken == 1
+        making = name_of(self.target), self._get_pk(key)
+        return _turns.reserve(self, self._where(key), lease, job, making)
 
     def complete(self, key: dict[str, Any], duration: float | None = None) -> None:
         """Note that a job is done and how long it took (s); its failed tries are forgotten."""
-        self.connection.query(
-            f"UPDATE {self.full_table_name} SET status = 'success', completed_time = "
-            f"CURRENT_TIMESTAMP(3), duration = %s, error_message = '', error_stack = NULL "
-            f"WHERE {self._where(key)}",
-            (duration,),
-        )
-        self.tries(key).delete_quick()
+        lease = _lease.held()
+        worker = "" if lease is None else lease.worker
+        _turns.complete(self, self._where(key), worker, duration, self._job(key))
         self.target.after_made(key)
-        self._tell(key, duration, None)
+        if lease is not None:
+            lease.making = None
+            lease.after_job(self._ended(key, duration, None))
 
     def error(
         self, key: dict[str, Any], error_message: str, error_stack: str | None = None
@@ -167,7 +161,9 @@ class LeasedJobs(Job):
             lease.give_back(self.full_table_name, where)
         else:
             self._record(key, failure, lease)
-        self._tell(key, None, failure)
+        lease.note(None, None)
+        lease.making = None
+        lease.after_job(self._ended(key, None, failure))
 
     def tries(self, key: dict[str, Any]) -> dj.Table:
         """The failed tries of a job."""
@@ -230,11 +226,8 @@ class LeasedJobs(Job):
             )
         return len(keys)
 
-    def _tell(self, key: dict[str, Any], seconds: float | None, failure: Failure | None) -> None:
-        lease = _lease.held()
-        if lease is not None:
-            lease.note(None, None)
-            lease.after_job(Ended(name_of(self.target), self._get_pk(key), seconds, failure))
+    def _ended(self, key: dict[str, Any], seconds: float | None, failure: Failure | None) -> Ended:
+        return Ended(name_of(self.target), self._get_pk(key), seconds, failure)
 
     def _job(self, key: dict[str, Any]) -> dict[str, str]:
         return {"failed_table": name_of(self.target), "job": job_digest(self._get_pk(key))}
@@ -244,15 +237,19 @@ class LeasedJobs(Job):
 
 
 class _JobsOf:
-    """``Table.jobs`` and ``table.jobs``; the queue's table is made with the tables."""
+    """``Table.jobs`` and ``table.jobs``: one queue, declared with the tables, asked for often."""
 
-    def __get__(self, table, kind=None) -> LeasedJobs:
-        table = kind() if table is None else table
-        if table._jobs is None:
-            table._jobs = LeasedJobs(table)
-            if not table._jobs.is_declared:
-                table._jobs.declare()
-        return table._jobs
+    def __init__(self) -> None:
+        self._queues: dict[type, LeasedJobs] = {}
+
+    def __get__(self, table, kind) -> LeasedJobs:
+        queue = self._queues.get(kind)
+        if queue is None:
+            queue = LeasedJobs(kind())
+            if not queue.is_declared:
+                queue.declare()
+            self._queues[kind] = queue
+        return queue
 
 
 class Leased(Guarded):

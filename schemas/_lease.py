@@ -54,6 +54,10 @@ class Lease:
         Of the lease, and of its advisory lock.
     worker
         Key of the `operation.Worker` row.
+    user
+        Who computes, as the server calls them.
+    making
+        Table and key of the job this process reserved last.
     lost
         Whether another process has marked it as lost.
     before_job, after_job
@@ -68,13 +72,13 @@ class Lease:
         after_job: Callable[[Any], None],
     ) -> None:
         self.number, self.worker, self.pid = secrets.randbits(62) + 1, worker, os.getpid()
-        self.lost, self.orders = False, {}
+        self.lost, self.orders, self.making = False, {}, None
         self.before_job, self.after_job = before_job, after_job
         self._jobs = [table.jobs.full_table_name for _, table in computed_tables()]
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._connection = connect_again()
         self._hold()
-        now = server_now(dj.conn())
+        self.user, now = dj.conn().get_user(), server_now(dj.conn())
         operation.Lease.insert1(
             {"lease": self.number, "worker": worker, "lease_state": "held", "taken": now}
         )
@@ -113,6 +117,7 @@ class Lease:
         where
             Which of its jobs.
         """
+        self.making = None
         with self._lock:
             return give_back(self._connection, [job] if job else self._jobs, self.number, where)
 
@@ -147,7 +152,9 @@ class Lease:
         return held
 
     def _keep(self) -> None:
-        while not self._ended.wait(BEAT_S * (0.8 + 0.4 * secrets.randbelow(100) / 100)):
+        pause_s = 0.0  # at first at once: a worker is often started because one has died
+        while not self._ended.wait(pause_s):
+            pause_s = BEAT_S * (0.8 + 0.4 * secrets.randbelow(100) / 100)
             try:
                 with self._lock:
                     if not self._is_held():

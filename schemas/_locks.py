@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import datajoint as dj
@@ -65,6 +67,29 @@ def take_lock(connection: dj.Connection, name: int | str) -> bool:
 def let_go(connection: dj.Connection, name: int | str) -> None:
     """Give a lock back."""
     _ask(LET_GO, connection, name)
+
+
+@contextmanager
+def unlocked_reads(connection: dj.Connection) -> Iterator[None]:
+    """Let statements that change one table by what others hold not lock those others' rows.
+
+    MySQL does so at its usual level, and would keep workers from inserting meanwhile.
+    """
+    if connection.adapter.backend != "mysql":
+        yield
+        return
+    usual = connection.query("SELECT @@transaction_isolation").fetchone()[0].replace("-", " ")
+    connection.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    try:
+        yield
+    finally:
+        connection.query(f"SET SESSION TRANSACTION ISOLATION LEVEL {usual}")
+
+
+def note_growth(connection: dj.Connection, table: str) -> None:
+    """Let PostgreSQL know at once that a table is large now; MySQL sees it by itself."""
+    if connection.adapter.backend == "postgresql":
+        connection.query(f"ANALYZE {table}")  # where this user may not, it only warns
 
 
 def is_free_sql(connection: dj.Connection, column: str) -> str:

@@ -19,6 +19,7 @@ from .lanes import LaneError, jobs_of_study, tables_of
 from .stop import StopSign
 
 AT_ONCE = 10  # jobs that one populate() may take; a GPU's are long, and taken one by one
+BEHIND = 20  # times in a row that others may take all a worker looked at, before it waits
 ROOM_BYTES = 256 << 20  # below this much free space no job begins
 PAUSE_S = float(os.environ.get("FIELDBASE_PAUSE", 30))
 LONGEST_PAUSE_S = 600.0
@@ -159,6 +160,7 @@ class _Worker:
             return
         wanted = () if keys is None else (among(keys),)
         self._refresh(name, table, wanted)
+        behind = 0  # times in a row that others took all that was looked at
         while not self.stop.requested and time.monotonic() >= self.paused_until:
             done = self.record.total
             try:
@@ -169,8 +171,9 @@ class _Worker:
                 )  # fmt: skip
             except SystemExit:  # what populate answers SIGTERM with before its first job
                 self.stop.request("SIGTERM")
-            if self.record.total == done:
-                return  # nothing pending, or others were faster
+            behind = 0 if self.record.total > done else behind + 1
+            if behind and (behind > BEHIND or not table.jobs.due(*wanted)):
+                return
 
     def _refresh(self, name: str, table: type[dj.Table], wanted: tuple) -> None:
         """Queue new keys, not more often than they are looked for."""
