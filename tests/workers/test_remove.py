@@ -450,3 +450,82 @@ def test_a_name_of_nothing_or_of_several_things_lists_what_there_is(command, tab
     for kind in ("session", "subject", "training", "study"):
         with pytest.raises(NoSuchName, match=f"no {kind} is called 'nobody'; there"):
             run(kind, "nobody")
+
+
+TRY = """
+import sys, schemas
+from workers.remove import RemovalRefused, plan_removal, remove
+
+schemas.activate(prefix=sys.argv[1], create=False)
+print(len(plan_removal("file", sys.argv[2]).rows))
+try:
+    remove("file", sys.argv[2])
+except RemovalRefused as error:
+    print(error)
+"""
+
+
+def test_an_analyst_and_a_worker_see_what_would_go_and_may_not_remove_it(recorded, as_user, home):
+    path = recorded()
+    whole = everything(home)
+    for told in as_user(("analyst", "worker"), TRY, path):
+        count, sentence = told.splitlines()[-2:]
+        assert int(count) > 10
+        assert "may not delete rows" in sentence
+        assert "--role admin" in sentence
+    assert changed(whole, everything(home)) == set()
+    assert not list((home / "removals").glob("*.json"))
+
+
+@pytest.fixture
+def as_user(database):
+    """Run a script as new users, one of each role; what each printed. They are dropped after."""
+    import subprocess
+    import sys
+
+    import schemas
+    from workers.grants import apply_grants
+
+    mysql = database.adapter.backend == "mysql"
+    users = []
+
+    def run(roles, script, *arguments):
+        running = []
+        for role in roles:
+            user = f"fbr_{role}_{os.getpid()}"
+            made = f"USER '{user}'@'%%' IDENTIFIED BY" if mysql else f"ROLE {user} LOGIN PASSWORD"
+            database.query(f"CREATE {made} 'fieldbase-1'")
+            users.append((role, user))
+            apply_grants(role, user=user)
+            info = database.conn_info
+            server = {
+                "DJ_BACKEND": database.adapter.backend, "DJ_HOST": info["host"],
+                "DJ_PORT": str(info["port"]), "DJ_USER": user, "DJ_PASS": "fieldbase-1",
+                "DJ_DATABASE_NAME": "fieldbase",
+            }  # fmt: skip
+            line = [sys.executable, "-c", script, schemas._active, *arguments]
+            root = Path(__file__).parents[2]
+            running.append(
+                subprocess.Popen(
+                    line,
+                    cwd=root,
+                    env=os.environ | server,
+                    text=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )  # fmt: skip
+            )
+        told = [process.communicate(timeout=300) for process in running]
+        assert not any(process.returncode for process in running), told
+        return [out for out, _ in told]
+
+    yield run
+    for role, user in users:
+        name = f"{schemas._active}_{role}"
+        if mysql:
+            database.query(f"DROP USER '{user}'@'%%'")
+            database.query(f"DROP ROLE IF EXISTS `{name}`")
+        else:
+            database.query(f"DROP ROLE {user}")
+            database.query(f'DROP OWNED BY "{name}"')
+            database.query(f'DROP ROLE "{name}"')
