@@ -20,6 +20,8 @@ with warnings.catch_warnings():  # it warns where there is no datajoint.json: we
     import datajoint as dj
     import datajoint.instance
 
+from pipeline.redact import hide, secrets_of
+
 from ._connection import EmbeddedConnection, PostgresConnection
 from ._home import home_folder, store_locations
 from ._server import ServerError
@@ -60,6 +62,7 @@ def connect(home: Path | str | None = None, *, create: bool = True) -> dj.Connec
         _mend(home)
         return _current[1]
     _set_logging()
+    hide([*secrets_of(dict(dj.config.stores)), dj.config["database.password"]])
     folder = home_folder(home)
     host = named_server()
     embedded = host is None

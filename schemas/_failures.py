@@ -11,6 +11,8 @@ from typing import Any
 
 from datajoint.errors import DataJointError, LostConnectionError
 
+from pipeline.redact import redact
+
 from ._lease import LeaseLost
 from ._stores import is_store_full
 
@@ -93,8 +95,8 @@ WAYS_OUT = {
 
 
 def _storable(text: str | None) -> str | None:
-    """Text as both servers keep it: messages quote names from files, whatever is in them."""
-    return text and text.encode("utf-8", "replace").decode().replace("\x00", "?")
+    """Text as both servers keep it, without passwords: messages quote whatever is in files."""
+    return text and redact(text).encode("utf-8", "replace").decode().replace("\x00", "?")
 
 
 def _kind(error: BaseException) -> str | None:

@@ -18,6 +18,8 @@ import datajoint as dj
 from datajoint.condition import AndList, Not, make_condition
 from datajoint.jobs import Job
 
+from pipeline.redact import redact
+
 from . import _lease, _turns, operation
 from ._failures import Failure, classify, delay_s
 from ._guard import Guarded
@@ -191,7 +193,7 @@ class LeasedJobs(Job):
             "error_stage": clip(failure.stage, 64),
             "error_message": clip(failure.message, 2047),
             "error_way_out": clip(failure.way_out, 1023),
-            "error_file": clip(_file_of(self.target, key), 768),
+            "error_file": clip(redact(_file_of(self.target, key) or "") or None, 768),
             "error_stack": list(failure.stack),
             "failed_worker": lease.worker,
             "failed_at": now,

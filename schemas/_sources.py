@@ -92,7 +92,8 @@ def _sample(path: Path, size: int) -> str:
 def archive_root() -> str:
     """Name of the data root that stands for the archive in use."""
     api = archive_api()
-    return "dandi" if api == PUBLIC_ARCHIVE else safe_name(f"dandi-{urlsplit(api).netloc}")
+    host = urlsplit(api).netloc.rpartition("@")[2]
+    return "dandi" if api == PUBLIC_ARCHIVE else safe_name(f"dandi-{host}")
 
 
 def asset_url(file: dict[str, Any]) -> str:

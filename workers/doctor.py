@@ -4,7 +4,10 @@ import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
+
+from pipeline.redact import hides_something
 
 from .extras import EXTRAS, pip_line
 
@@ -21,7 +24,7 @@ def examine() -> list[dict[str, Any]]:
         found = _version(package)
         mend = "" if found else pip_line(module)
         rows.append(_row(package, found or f"not installed ({purpose})", mend, needed=False))
-    return [*rows, *_machine(), *_database()]
+    return [*rows, *_machine(), *_settings(), *_database()]
 
 
 def _machine() -> list[dict[str, Any]]:
@@ -41,6 +44,24 @@ def _machine() -> list[dict[str, Any]]:
         gone = "" if folder.is_dir() else f"fieldbase init --root {name}=FOLDER"
         rows.append(_row(f"data root {name}", str(folder), gone, needed=True))
     return rows
+
+
+def _settings() -> list[dict[str, Any]]:
+    """Files with passwords that others may read too."""
+    import datajoint as dj
+
+    place, folder = dj.config._config_path, dj.config._secrets_dir
+    open_to = {}
+    if place is not None and hides_something(Path(place).read_text()):
+        open_to[Path(place)] = 0o077
+    if folder is not None:  # a cluster mounts them for a group
+        open_to |= dict.fromkeys(sorted(Path(folder).iterdir()), 0o007)
+    return [
+        _row("settings", f"{path} holds a password, and others may read it", f"chmod 600 {path}",
+             needed=False)
+        for path, bits in open_to.items()
+        if os.name != "nt" and path.is_file() and path.stat().st_mode & bits
+    ]  # fmt: skip
 
 
 def _database() -> list[dict[str, Any]]:

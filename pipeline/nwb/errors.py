@@ -1,5 +1,7 @@
 """The one error a file can cause, in three parts that fit an error row."""
 
+from ..redact import redact
+
 
 class ReadError(Exception):
     """A recording that cannot be read.
@@ -16,6 +18,7 @@ class ReadError(Exception):
     """
 
     def __init__(self, stage: str, message: str, way_out: str):
+        message, way_out = redact(message), redact(way_out)
         super().__init__(stage, message, way_out)
         self.stage, self.message, self.way_out = stage, message, way_out
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.nwb import conversion_lines
+from pipeline.redact import redact_url
 
 from .found import Found, SourceError, look_at_file, look_at_url
 from .names import names_assets
@@ -50,7 +51,7 @@ def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
     found: dict[str, None] = {}
     for pattern in patterns:
         if pattern.startswith(WEB):
-            _refuse_password(pattern)
+            refuse_secrets([pattern])
             found[pattern] = None
             continue
         if "://" in pattern:
@@ -63,14 +64,28 @@ def find_sources(patterns: Iterable[str], *, base: Path) -> list[str]:
     return list(found)
 
 
-def _refuse_password(url: str) -> None:
-    """What is ingested is kept in a table and shown in messages."""
-    parts = urlsplit(url)
-    if parts.username is not None:
-        place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def refuse_secrets(patterns: Iterable[str]) -> None:
+    """What is ingested is kept in tables and shown in messages.
+
+    Raises
+    ------
+    SourceError
+        If a URL holds a user, a password, a signature or a token.
+    """
+    for url in patterns:
+        parts = urlsplit(url) if url.startswith(WEB) else None
+        if parts is None or redact_url(url) == url and "@" not in parts.netloc:
+            continue
+        if "@" in parts.netloc:
+            place = redact_url(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+            raise SourceError(
+                f"the URL of {place} holds a user or a password, which every reader of the tables "
+                "would see; put them into ~/.netrc and give the URL without them"
+            )
         raise SourceError(
-            f"the URL of {place} holds a user or a password, which every reader of the tables "
-            "would see; put them into ~/.netrc and give the URL without them"
+            f"the URL {redact_url(url)} holds a signature or a token, which every reader of the "
+            "tables would see and which expires; download the file and ingest the copy, or give a "
+            "URL that needs none"
         )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from . import keep, run, store, use
 from .remove import remove
-from .show import complain
+from .show import complain, keep_secrets
 
 app = typer.Typer(
     name="fieldbase",
@@ -42,6 +42,7 @@ app.command(rich_help_panel=store.PANEL)(remove)
 
 def main() -> None:
     """Run the command; a failure the user can mend is one message and exit code 2."""
+    keep_secrets()
     try:
         from schemas._server import ServerError
     except ValueError as error:  # DataJoint reads its settings when it is imported
@@ -75,5 +76,8 @@ def _told(error: ValueError) -> str:
     """What a pydantic error says, in one line."""
     if not hasattr(error, "errors"):
         return " ".join(str(error).split())
-    places = (f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors())
+    places = []
+    for e in error.errors():
+        given = f"={e['input']!r}" if isinstance(e["input"], str | int) else ""
+        places.append(f"{'.'.join(map(str, e['loc']))}{given}: {e['msg']}")
     return "; ".join(places)

@@ -1,6 +1,12 @@
-"""What the command prints: tables and progress for people, JSON for programs."""
+"""What the command prints: tables and progress for people, JSON for programs.
+
+No password leaves through here, whatever a message quotes.
+"""
 
 import json
+import logging
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from pipeline.redact import redact
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -17,22 +25,38 @@ err = Console(stderr=True, highlight=False)
 def complain(text: str) -> None:
     """One message on standard error."""
     err.print("[red]fieldbase:[/]", end=" ")
-    err.print(text, markup=False, soft_wrap=True)
+    err.print(redact(text), markup=False, soft_wrap=True)
 
 
 def show(text: str) -> None:
     """One line of the answer on standard output, never broken: it may be a line to copy."""
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(redact(text), markup=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """One line of progress on standard error, where it does not disturb what is piped."""
-    err.print(text, markup=False, style="dim", soft_wrap=True)
+    err.print(redact(text), markup=False, style="dim", soft_wrap=True)
+
+
+def keep_secrets() -> None:
+    """Take passwords out of what is logged, and of the traceback of an error nobody expected."""
+    make = logging.getLogRecordFactory()
+
+    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        made = make(*args, **kwargs)
+        made.msg, made.args = redact(made.getMessage()), ()
+        return made
+
+    def tell(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+    logging.setLogRecordFactory(record)
+    sys.excepthook = tell
 
 
 def print_json(value: Any) -> None:
     """JSON on standard output; dates and paths as text."""
-    print(json.dumps(value, indent=1, default=str))
+    print(redact(json.dumps(value, indent=1, default=str)))
 
 
 def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -54,7 +78,7 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return escape(f"{value:.3g}" if isinstance(value, float) else str(value))
+    return escape(f"{value:.3g}" if isinstance(value, float) else redact(str(value)))
 
 
 @contextmanager

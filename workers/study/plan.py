@@ -9,6 +9,7 @@ from pipeline.params import digest
 from schemas import anatomy, dataset, recording, session, windows
 from schemas._revisions import superseded
 
+from ..archive.find import refuse_secrets
 from .beside import beside, files_with_invalid, missing_session_file
 from .spec import Data, StudyError, StudySpec
 
@@ -30,10 +31,13 @@ def enter_study(spec: StudySpec) -> None:
     ------
     StudyError
         If the name belongs to another content.
+    SourceError
+        If a recording's URL holds a password or a signature.
     """
     from datetime import UTC, datetime
     from importlib.metadata import version
 
+    refuse_secrets(spec.data.recordings)
     values = spec.to_json()
     key = {"study": spec.study.name}
     for row in (dataset.Study & key).to_dicts():
