@@ -40,4 +40,4 @@ lint: env
 	@$(bin)/lint-imports
 
 bench: env
-	@set -e; for script in bench/*.py; do $(bin)/python $$script; done
+	@set -e; for script in bench/[!_]*.py; do $(bin)/python $$script; done

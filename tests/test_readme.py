@@ -1,4 +1,4 @@
-"""What the README tells people to type is there."""
+"""What README and docs tell people to type is there."""
 
 import ast
 import re
@@ -14,17 +14,21 @@ from workers.cli import app
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
+PAGES = [path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))]
 PROSE = re.sub(r"\s+", " ", TEXT)
 LINES = [line[4:].partition(" #")[0].strip() for line in re.findall(r"^    .*", TEXT, re.M)]
 SPOKEN = [text.replace("\n", " ") for text in re.findall(r"`([^`]+)`", TEXT)]
-COMMANDS = sorted(
-    {
-        part.strip()
-        for line in [*LINES, *SPOKEN]
-        for part in line.split("&&")
-        if part.strip().startswith("fieldbase ")
-    }
-)
+
+
+def commands(text):
+    typed = [line[4:].partition(" #")[0].strip() for line in re.findall(r"^    .*", text, re.M)]
+    spoken = [said.replace("\n", " ") for said in re.findall(r"`([^`]+)`", text)]
+    parts = [part.strip() for line in [*typed, *spoken] for part in line.split("&&")]
+    return {re.sub(r"^fieldbase --home \S+", "fieldbase", p) for p in parts
+            if p.startswith("fieldbase ")}  # fmt: skip
+
+
+COMMANDS = sorted(commands(TEXT))
 PYTHON = [line for line in LINES if re.match(r"(import|schemas|recording)\b", line)]
 
 
@@ -35,7 +39,7 @@ def test_the_readme_shows_the_verbs():
     assert named - {"--help"} == verbs | groups
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(set(COMMANDS).union(*map(commands, PAGES))))
 def test_a_command_and_its_options_exist(command):
     words = shlex.split(command)[1:]
     group = typer.main.get_command(app)
@@ -72,7 +76,7 @@ def test_files_and_defaults_it_names_are_so():
     from pipeline.evaluation import EvalParams
 
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
-        assert (ROOT / path).is_file()
+        assert (ROOT / path).exists(), path
     assert f"`unknown` below a confidence of {PostprocessParams().unknown_below:g}" in PROSE
     assert EvalParams().unknown_below == 0  # what "is off" says
 
