@@ -45,6 +45,11 @@ def read(key: dict[str, Any]) -> dict[str, Any]:
             from ._features import summarise
 
             found["summary"], found["features"] = summarise(Path(source), file["mapping"])
+        elif file["file_kind"] == "lfpack":
+            from pipeline.lfpack import Insertion, read_packed_summary
+
+            insertion, limits = Insertion.from_json(file["mapping"]), (MEMORY, DEADLINE_S)
+            found["summary"] = [read_packed_summary(source, insertion, *limits).to_json()]
         else:
             summary = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
             found["summary"] = [summary.to_json()]
@@ -103,7 +108,7 @@ def _store_summary(
 
 def _store_session(file, summary: FileSummary) -> tuple[dict[str, str], list[dict]]:
     named = file["source_hint"] or summary.lab or summary.institution or summary.layout
-    if summary.layout == "features" and summary.lab != "elsewhere":
+    if summary.layout in ("features", "lfpack") and summary.lab not in (None, "elsewhere"):
         named = summary.lab  # one file may hold several laboratories
     source = safe_name(named)
     subject_id = summary.subject.subject_id or "unnamed"
@@ -161,9 +166,12 @@ def _session_key(source: str, subject: str, subject_id: str, session_id: str) ->
 def _utc(text: str | None) -> datetime | None:
     if text is None:
         return None
-    moment = datetime.fromisoformat(text)
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return moment.replace(microsecond=0)
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):  # no date, or one that leaves the calendar in UTC
+        return None
+    return moment.replace(microsecond=0) if moment.year >= 1000 else None
 
 
 def _probe_rows(base, summary: FileSummary, names) -> list[dict]:

@@ -101,7 +101,10 @@ def _serve() -> None:
     """Answer requests, one line each, until there are no more."""
     import tempfile
 
-    from pipeline.nwb import isolate, read  # noqa: F401
+    import pipeline.nwb.lfp
+    import pipeline.nwb.spikes
+    import pipeline.preprocessing  # noqa: F401  (here once, not in every child)
+    from pipeline.nwb import isolate
 
     with tempfile.TemporaryDirectory(prefix="fieldbase-trial-") as folder:
         for line in sys.stdin:

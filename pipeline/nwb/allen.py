@@ -5,7 +5,7 @@ import re
 import h5py
 
 from .layout import ELECTRODES, Layout
-from .tables import children, kind_of
+from .tables import as_number, children, kind_of
 
 
 class AllenLayout(Layout):
@@ -36,7 +36,7 @@ class AllenLayout(Layout):
     def declared_rate(self, series: h5py.Group) -> float | None:
         """The rate in the electrode group's metadata (Hz), half the true one in releases."""
         rates = [
-            float(node.attrs["lfp_sampling_rate"])
+            as_number(node.attrs["lfp_sampling_rate"])
             for _, node in children(self.file, "general/extracellular_ephys")
             if "lfp_sampling_rate" in node.attrs
         ]

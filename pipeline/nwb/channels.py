@@ -11,7 +11,7 @@ from .locations import region_name
 from .summary import ChannelSummary, Evidence, ProbeSummary
 from .tables import Table, as_text, children, link_target, without_bytes_repr
 
-_SHANK = re.compile(r"^(?P<probe>.*?)[ _-]*(?:shank[ _-]*|(?<![a-z])s)(?P<shank>\d+)$", re.I)
+_SHANK = re.compile(r"^(?P<probe>.*?)[ _-]*(?:shank[ _-]*|(?<![a-z])s)(?P<shank>[0-9]{1,6})$", re.I)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _contact(name: str, group: h5py.Group) -> Contact:
     match = _SHANK.match(name)
     if match:
         return Contact(match["probe"] or device or name, int(match["shank"]), device, about)
-    number = re.search(r"(\d+)$", name)
+    number = re.search(r"([0-9]{1,6})$", name)
     if number and device and re.search(r"\(shanks\)|\bshanks\b", device_about, re.I):
         return Contact(device, int(number[1]), device, about)
     return Contact(name, None, device, about)
@@ -93,7 +93,7 @@ def _channels(
     }
     places, frame = _places(layout, electrodes, contacts), frames(layout, electrodes)
     labels, xyz = extra_labels(electrodes), coordinates(layout, electrodes)
-    indices = electrodes.numbers(*layout.index_columns)
+    indices = electrodes.whole_numbers(*layout.index_columns)
     found, source = layout.localizations(), layout.evidence(electrodes)
     counts: dict[str, int] = {}
     rows = []
@@ -107,7 +107,7 @@ def _channels(
                 **dict(zip("xyz", spot.xyz or xyz[i], strict=True)),
                 probe=place.probe,
                 shank=place.shank,
-                index_on_probe=order if indices[i] is None else int(indices[i]),
+                index_on_probe=order if indices[i] is None else indices[i],
                 coordinate_frame=spot.frame if spot.xyz else frame[i][0],
                 coordinate_unit="um" if spot.xyz else frame[i][1],
                 extra_labels={**labels[i], **spot.labels},
@@ -135,14 +135,14 @@ def _places(layout: Layout, electrodes: Table, contacts: dict[str, Contact]) -> 
         group if group in contacts else name for group, name in zip(groups, names, strict=True)
     ]
     fallback = next(iter(contacts), "probe")
-    shanks = electrodes.numbers(*layout.shank_columns)
+    shanks = electrodes.whole_numbers(*layout.shank_columns)
     texts = next((t for c in layout.shank_columns if (t := electrodes.texts(c))), None)
     places = []
     for i, name in enumerate(names):
         name = without_bytes_repr(name) if name else fallback
         place = contacts.get(name, Contact(name, None, None, None))
-        shank = place.shank if shanks[i] is None else int(shanks[i])
-        if shank is None and texts and texts[i] and texts[i].lstrip("s").isdigit():
+        shank = place.shank if shanks[i] is None else shanks[i]
+        if shank is None and texts and re.fullmatch(r"s*[0-9]{1,6}", texts[i] or ""):
             shank = int(texts[i].lstrip("s"))
         places.append(Contact(place.probe, shank, place.device, place.description))
     return places

@@ -113,13 +113,14 @@ def _measured(stamps: h5py.Dataset, n_samples: int, declared: float | None) -> C
         gaps.append(np.flatnonzero(steps > GAP * typical) + own + 1)
         coarse.append(block[start - own :: _COARSE])
     rate = count / total if count else 1.0 / typical
+    rate = rate if 0 < rate < np.inf else float("nan")
     last = float(stamps[n - 1]) if n else float("nan")
     return Clock(
         n_samples=n,
         rate=rate,
         start_s=float(first[0]),
         stop_s=last + 1.0 / rate,
-        measured=count > 0,
+        measured=count > 0 and bool(np.isfinite(rate)),
         gaps=np.concatenate(gaps).astype(np.int64),
         backward=backward,
         timestamps=stamps,

@@ -84,7 +84,11 @@ class Layout:
         """The sampling rate written in the file (Hz), which may be wrong."""
         start = series.get("starting_time")
         rate = None if start is None else start.attrs.get("rate")
-        return as_number(rate)
+        number = as_number(rate)
+        if rate is not None and not (number and number > 0):
+            self.warnings.append(f"{series.name.strip('/')}: a rate of {str(rate)[:40]} is none")
+            return None
+        return number
 
     def is_spike_band(self, path: str, paths: list[str]) -> bool:
         """Whether a series is the spike band of a probe whose LF band is in the file too."""

@@ -15,7 +15,7 @@ from .neuroconv import conversion_lines
 
 BLOCK_BYTES = 1 << 20
 BLOCKS_CACHED = 64  # at most 64 MB of an object in a bucket in memory
-_FOUND_DAMAGED = re.compile(r"""\(?['"]+(Unable to|Can't|Unspecified error)\b""")
+_FOUND_DAMAGED = re.compile(r"(Unable to|Can't|Unspecified error)\b")
 """How HDF5 begins what it says of a file; a KeyError or ValueError of ours says other things."""
 _DOWNLOAD = "download the file and ingest the local copy"
 
@@ -51,10 +51,11 @@ def open_nwb(source: str | PathLike[str]) -> Iterator[InsideFile]:
             _refuse_nwb1(file, name)
             yield file
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            if not _FOUND_DAMAGED.match(reason := " ".join(str(error.args[:1]).split())):
+            reason = " ".join(str(next(iter(error.args), "")).split())
+            if not (_FOUND_DAMAGED.match(reason) or isinstance(error, UnicodeDecodeError)):
                 raise
             raise ReadError(
-                "read", f"{name} is damaged ({reason[2:-3][:200]})", "fetch the file again"
+                "read", f"{name} is damaged ({reason[:200]})", "fetch the file again"
             ) from error
 
 

@@ -183,6 +183,11 @@ class Table:
                 return [as_number(value) for value in values]
         return [None] * len(self)
 
+    def whole_numbers(self, *columns: str) -> list[int | None]:
+        """`numbers` cut to whole ones, None where one is too large to count anything."""
+        numbers = self.numbers(*columns)
+        return [None if n is None or abs(n) >= 1 << 31 else int(n) for n in numbers]
+
     def bounds(self, column: str) -> np.ndarray | None:
         """Where each row of a ragged column starts and the last ends, ``(row + 1,)``.
 
