@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import datajoint as dj
@@ -24,7 +25,7 @@ STUDY = {
     "windows": {"length_s": 2.0},
     "split": {"by": "subject", "folds": "leave-one-out", "validation": 0},
     "model": [{"name": "band power", "family": "band_power"}],
-    "analyses": {"evaluation": {"draws": 20}, "probe": {"draws": 20}, "silhouettes": ["region"]},
+    "analyses": {"evaluation": {"draws": 20}, "silhouettes": ["region"]},
 }
 
 
@@ -79,8 +80,18 @@ def die(prefix, folder, when):
         return whole(*arguments)
 
     setattr(module, name, until)
-    read(prefix, folder)
+    try:
+        read(prefix, folder)
+    except BaseException:
+        traceback.print_exc()
     os._exit(1)
+
+
+def carried(prefix):
+    """What is carried, in that order: table, and kind of each column."""
+    from workers.carry.tables import carried_tables
+
+    return {table.name: table.kinds for table in carried_tables()}
 
 
 def lose(prefix, ending):
@@ -117,6 +128,8 @@ def _plain(value):
         return (value.path, getattr(value, "shape", None), str(getattr(value, "dtype", None)))
     if isinstance(value, dict | list):
         return json.dumps(json.loads(json.dumps(value), parse_int=float), sort_keys=True)
+    if isinstance(value, bool | float):  # DataJoint has 1 for True on MySQL; -0.0 may become 0.0
+        return value + 0
     return value
 
 
@@ -187,7 +200,7 @@ def drop(prefix):
 
 STEPS = {"make": make, "export": write, "import": read, "rows": rows, "verify": verify,
          "change": change, "empty": empty, "lease": lease, "drop": drop, "cli": cli,
-         "die": die, "lose": lose, "copy": copy}  # fmt: skip
+         "die": die, "lose": lose, "copy": copy, "carried": carried}  # fmt: skip
 
 
 def main() -> None:

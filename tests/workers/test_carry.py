@@ -6,9 +6,11 @@ with its stores on S3. So on MySQL the way is MySQL, PostgreSQL, MySQL, and from
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import boto3
@@ -16,6 +18,9 @@ import carry_process
 import pandas as pd
 import pytest
 from moto.server import ThreadedMotoServer
+
+from schemas._definitions import package_lines
+from workers.carry import kinds
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "carry_process.py"
@@ -92,12 +97,13 @@ def there(ends):
     far.home.mkdir()
     shutil.copy(folder / "roots.toml", far.home)
     out = folder / "out"
-    *died, first, brought, second, rows, verdict, back = far.run(
+    *died, first, brought, second, rows, verdict, _, carried = far.run(
         ["die", out, 5], ["die", out, "prediction.Prediction"], ["rows"], ["import", out],
         ["import", out], ["rows"], ["verify"], ["export", folder / "back"],
+        ["carried"],
     )  # fmt: skip
     assert died == [-9, -9]
-    return first, brought, second, rows, verdict, back
+    return first, brought, second, rows, verdict, carried
 
 
 def test_every_row_arrives_as_it_was_and_verify_has_nothing_to_say(ends, there):
@@ -111,6 +117,17 @@ def test_every_row_arrives_as_it_was_and_verify_has_nothing_to_say(ends, there):
     odd = "\n".join(rows["session.Source"])
     assert repr("naïve 中文 𝄞 ' \" \\ %s \t\n ") in odd
     assert "('source_name', None)" in odd
+
+
+def test_every_column_of_the_package_can_be_carried_and_only_operation_stays(there):
+    found, before = there[-1], set()
+    assert all(kinds.arrow_of(kind) for table in found.values() for kind in table.values())
+    assert set(found) == {n for n in package_lines() if not n.startswith("operation.")}
+    for name in found:
+        parents = {line.split(": ")[1].split(" ")[0] for line in package_lines()[name]
+                   if line.startswith("foreign key ")}  # fmt: skip
+        assert parents <= before, name
+        before.add(name)
 
 
 def test_digests_are_the_same_wherever_the_rows_are(ends, there):
@@ -242,6 +259,74 @@ def test_an_object_that_is_missing_is_brought_again_and_no_other(ends, refused):
     assert (brought["rows"], brought["objects"]) == (0, 1)
     assert brought["objects_there"] == ends[4]["objects"] - 1
     assert refused["verdict"]["damage"] == []
+
+
+SECTIONS = {"postgresql": "Embedded PostgreSQL", "mysql": "MySQL"}
+FIELDBASE = """#!/bin/sh
+exec {python} -c 'import schemas; schemas.activate.__defaults__ = ("{prefix}",)
+from workers.cli import main; main()' "$@"
+"""
+CHROOT = """#!/bin/sh
+exec {sudo} chroot {root} env MYSQL_PWD="$MYSQL_PWD" {name} "$@"
+"""
+
+
+def commands_of(section):
+    """The blocks of commands below a heading of docs/backup.md: to back up, to restore."""
+    text = (ROOT / "docs" / "backup.md").read_text().split(f"### {section}\n")[1].split("\n#")[0]
+    blocks = re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)
+    assert len(blocks) == 2
+    return [textwrap.dedent(block) for block in blocks]
+
+
+def programs(folder, backend):
+    """A folder with the command `fieldbase` for our prefix, and MySQL's clients where needed."""
+    folder.mkdir()
+    made = {"fieldbase": FIELDBASE.format(python=sys.executable, prefix=PREFIX)}
+    root = Path(os.environ.get("FIELDBASE_MYSQL_ROOT", "~/.cache/fieldbase-mysql")).expanduser()
+    for name in ("mysql", "mysqldump") if backend == "mysql" else ():
+        if shutil.which(name) is None:
+            assert (root / "root/usr/bin" / name).exists(), f"install {name}: docs name it"
+            sudo = "" if os.geteuid() == 0 else "sudo -n"
+            made[name] = CHROOT.format(sudo=sudo, root=root / "root", name=name)
+    for name, text in made.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_a_backup_as_the_docs_make_it_is_restored_and_verified(ends, home, database, tmp_path):
+    from schemas._server import stop_server
+
+    backend, new = database.adapter.backend, tmp_path / "new"
+    places = {"home": home, "new": new, "copy": tmp_path / "copy"}
+    restored = End(new, embedded=False)
+    path = (
+        f"{programs(tmp_path / 'bin', backend)}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )
+
+    def run(block):
+        block = re.sub(r"\b(home|new|copy)=\S+", lambda m: f"{m[1]}={places[m[1]]}", block)
+        for ending in ("_*", r"\_%"):
+            block = block.replace(f"fieldbase{ending}", f"{PREFIX}{ending}")
+        env = restored.env | {"PATH": path, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block], env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    try:
+        back_up, restore = commands_of(SECTIONS[backend])
+        run(back_up)
+        if backend == "mysql":
+            carry_process.drop(PREFIX)
+        last = run(restore).splitlines()[-1]
+        (rows,) = restored.run(["rows"])
+    finally:
+        stop_server(new)
+    assert rows == ends[3]
+    assert last.startswith("0 damaged, 0 untold; read 2 of session.NwbFile, 2 of windows.Windows")
 
 
 def test_the_way_back_ends_in_the_rows_that_set_out(ends, there, tmp_path):

@@ -82,7 +82,7 @@ def add_digests(total: int, digests: Iterable[int]) -> int:
 
 
 def comparable(kind: str, value: Any) -> Any:
-    """A plain value such that two are equal if they mean the same."""
+    """A plain value such that two are equal if they mean the same; 0.0 is -0.0."""
     if value is None:
         return None
     base = base_of(kind)
@@ -91,7 +91,7 @@ def comparable(kind: str, value: Any) -> Any:
     if base == "datetime":
         return _to_precision(value, kind).isoformat()
     if isinstance(value, float):
-        return repr(value)
+        return repr(value + 0.0)
     return value.hex() if isinstance(value, bytes) else value if base in BARE else str(value)
 
 
