@@ -21,7 +21,9 @@ SAMPLE_BYTES = 1 << 20
 WHOLE_BYTES = 1 << 28
 """Files up to this size (bytes) are marked by all they hold; it takes under a second."""
 _WHOLE, _SAMPLED = "sha256:", "sample-sha256:"
-COLUMNS = ("root", "path", "mapping", "bytes", "etag", "asset", "dandi_version", "revision")
+COLUMNS = (
+    "root", "path", "file_kind", "mapping", "bytes", "etag", "asset", "dandi_version", "revision",
+)  # fmt: skip
 """What of an NwbFile row says where it is and what it should be."""
 
 

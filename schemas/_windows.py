@@ -79,7 +79,6 @@ def store(table, key: dict[str, Any], made: dict[str, Any]) -> None:
 
 
 def _cut_lfp(asked: dict[str, Any], params) -> dict[str, Any]:
-    from pipeline.nwb import open_lfp
     from pipeline.preprocessing import cut_lfp_windows
 
     series = asked["lfp"]
@@ -87,7 +86,7 @@ def _cut_lfp(asked: dict[str, Any], params) -> dict[str, Any]:
     sites = recording.LfpColumn * recording.Channel.proj("bad", "rel_x", "rel_y", "shank") & where
     columns = sites.to_dicts(order_by="lfp_column")
     chain = windows.LfpParamSet.get(asked["task"])
-    with open_lfp(source_of(series["file"]), series["series_path"]) as lfp:
+    with _open_lfp(series["file"], series["series_path"]) as lfp:
         cut_windows = cut_lfp_windows(
             lfp,
             chain,
@@ -104,6 +103,17 @@ def _cut_lfp(asked: dict[str, Any], params) -> dict[str, Any]:
         "window_notes": cut_windows.notes,
         "sites": [{n: c[n] for n in ("session", "probe", "channel")} for c in columns],
     }
+
+
+def _open_lfp(file: dict[str, Any], series_path: str):
+    """A series of a registered file, ready to be read."""
+    if file["file_kind"] == "lfpack":
+        from pipeline.lfpack import open_packed_lfp
+
+        return open_packed_lfp(source_of(file), file["mapping"]["recording"])
+    from pipeline.nwb import open_lfp
+
+    return open_lfp(source_of(file), series_path)
 
 
 def _geometry(columns: list[dict[str, Any]]):

@@ -65,7 +65,7 @@ class NwbFile(Guarded, dj.Manual):
     ---
     root = null : varchar(64)            # name of a data root; each machine maps it to a folder
     path : varchar(768)                  # relative to the root, or the URL
-    file_kind : varchar(16)              # nwb | features
+    file_kind : varchar(16)              # nwb | features | lfpack
     source_hint = null : varchar(64)     # laboratory, where the user said so at ingest
     bytes = null : int64                 # size when registered (bytes)
     etag = null : varchar(128)           # server's or archive's mark of the content
@@ -73,6 +73,6 @@ class NwbFile(Guarded, dj.Manual):
     dandi_version = null : varchar(32)   # published version, or draft
     asset = null : varchar(64)           # DANDI asset id
     revision : int32                     # 0, then one more each time the content changed
-    mapping = null : json                # which column plays which part (features only)
+    mapping = null : json                # columns of features; whose a recording of lfpack is
     registered : datetime                # (UTC)
     """

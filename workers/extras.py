@@ -13,6 +13,7 @@ EXTRAS = {
     "torch": ("torch", "training, embedding and predicting"),
     "transformers": ("torch", "Lfp2Vec"),
     "ibldsp": ("ibl", "IBL's destriping"),
+    "lfpack": ("ibl", "decoding lfpack's recordings"),
     "dandi": ("dandi", "downloading dandisets"),
     "s3fs": ("s3", "stores and files on S3"),
     "nbclient": ("notebook", "running the notebooks"),

@@ -8,7 +8,7 @@ from typing import Any
 from schemas import recording, session
 
 from .archive.find import find, find_sources
-from .archive.found import FEATURES, SourceError
+from .archive.found import FEATURES, SourceError, told_path
 from .archive.standing import Standing, compare, enter
 from .making import make_rows
 from .status import errors
@@ -28,15 +28,15 @@ class Registered:
 
 def register(
     patterns: Iterable[str], *, base: Path, lab: str | None = None,
-    mapping: dict[str, Any] | None = None, notes: list[str] | None = None,
-    say: Say = lambda text: None,
+    mapping: dict[str, Any] | None = None, subjects: str | None = None,
+    notes: list[str] | None = None, say: Say = lambda text: None,
 ) -> list[str]:  # fmt: skip
     """Insert an NwbFile row for each file that `patterns` name; their keys, in order.
 
     A file that changed since it was registered keeps its newest row, of which nothing more can
     be read; ``notes`` gets a sentence about it.
     """
-    standings = stand(patterns, base=base, mapping=mapping, say=say)
+    standings = stand(patterns, base=base, mapping=mapping, subjects=subjects, say=say)
     done = enter_all(standings, lab=lab)
     if notes is not None:
         notes += done.changed.values()
@@ -45,7 +45,7 @@ def register(
 
 def stand(
     patterns: Iterable[str], *, base: Path, mapping: dict[str, Any] | None = None,
-    say: Say = lambda text: None,
+    subjects: str | None = None, say: Say = lambda text: None,
 ) -> list[Standing]:  # fmt: skip
     """The files that `patterns` name, and how each stands to the tables; inserts nothing.
 
@@ -54,7 +54,7 @@ def stand(
     SourceError
         If a pattern names nothing; see `find`.
     """
-    return compare(find(patterns, base=base, say=say), columns_of(mapping))
+    return compare(find(patterns, base=base, subjects=subjects, say=say), columns_of(mapping))
 
 
 def columns_of(mapping: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -104,7 +104,7 @@ def ingest(
     """
     asked = [{"nwb_file": key} for key in keys]
     (recording.Ingestion & asked & {"ingestion_status": "error"}).delete_quick()
-    paths = {row["nwb_file"]: row["path"] for row in (session.NwbFile & asked).to_dicts()}
+    paths = {row["nwb_file"]: _told(row) for row in (session.NwbFile & asked).to_dicts()}
     done = make_rows(
         recording.Ingestion, asked, say=say, tries=TRIES,
         on_begin=lambda key: on_file(paths[key["nwb_file"]]),
@@ -158,6 +158,10 @@ def find_embeddings(sources: Iterable[str], *, base: Path) -> list[str]:
     return found
 
 
+def _told(file: dict[str, Any]) -> str:
+    return told_path(file["path"], file["mapping"], file["file_kind"])
+
+
 def _unread(failed: list[tuple[dict[str, str], str]]) -> dict[str, str]:
     """Why files were not read, and what to do, by file: the queue keeps the why alone."""
     told = {row["key"].get("nwb_file"): row for row in errors("Ingestion")} if failed else {}
@@ -184,7 +188,7 @@ def _outcome(asked: list[dict[str, str]], unread: dict[str, str]) -> list[dict[s
         warnings = row.get("warnings", []) + differs.get(file["nwb_file"], [])
         rows.append(
             {
-                "path": file["path"],
+                "path": _told(file),
                 "status": _status(row, warnings),
                 "sessions": told.get(file["nwb_file"], []),
                 "layout": row.get("layout"),

@@ -9,15 +9,22 @@ from pipeline.redact import redact_url
 
 from .found import Found, SourceError, look_at_file, look_at_url
 from .names import names_assets
+from .packs import look_at_pack, split_name
 
 NWB = (".nwb", ".h5", ".hdf5")
 WEB = ("http://", "https://")
 
 
 def find(
-    patterns: Iterable[str], *, base: Path, say: Callable[[str], None] = lambda text: None
-) -> list[Found]:
-    """Every file that `patterns` name, once, in order.
+    patterns: Iterable[str], *, base: Path, subjects: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Found]:  # fmt: skip
+    """Every file that `patterns` name, once, in order; of a packed file, every recording.
+
+    Parameters
+    ----------
+    subjects
+        Whose the recordings of packed files are, see `look_at_pack`.
 
     Raises
     ------
@@ -33,9 +40,15 @@ def find(
             for asset in list_assets(pattern, say):
                 found.setdefault(asset.asset, asset)
             continue
+        pattern, wanted = split_name(pattern)
         for name in find_sources([pattern], base=base):
-            if name not in found:
-                web = name.startswith(WEB)
+            web = name.startswith(WEB)
+            if wanted is not None and web:
+                raise SourceError(f"{name} is read from a copy on this machine only: download it")
+            held = [] if web else look_at_pack(Path(name), wanted, subjects, base)
+            for one in held:
+                found.setdefault(one.source, one)
+            if not held and name not in found:
                 found[name] = look_at_url(name) if web else look_at_file(Path(name))
     return list(found.values())
 

@@ -30,6 +30,8 @@ class Found:
         As in NwbFile.
     note
         What is to be said of it, None if nothing.
+    mapping
+        As in NwbFile, of one recording in a file of many; else None.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Found:
     dandi_version: str | None = None
     asset: str | None = None
     note: str | None = None
+    mapping: dict[str, Any] | None = None
 
     @property
     def remote(self) -> bool:
@@ -94,6 +97,11 @@ def look_at_url(url: str) -> Found:
     except ReadError as error:
         return Found(url, None, url, kind_of(url), None, None, note=error.message)
     return Found(url, None, url, kind_of(url), served.bytes, served.etag)
+
+
+def told_path(path: str, mapping: dict[str, Any] | None, file_kind: str) -> str:
+    """A file as people name it: of one that holds many recordings, with the one that is meant."""
+    return f"{path}::{mapping['recording']}" if file_kind == "lfpack" else path
 
 
 def kind_of(path: str) -> str:

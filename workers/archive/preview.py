@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.nwb import ReadError, read_summary_isolated
-from schemas._ingest import DEADLINE_S, MEMORY
+from pipeline.nwb import ReadError
 from schemas._sources import place_of_copy
 
+from .found import Found, told_path
+from .packs import summary_of
 from .standing import Standing
 
 LAYOUTS = {"000021": "allen", "000022": "allen", "000713": "allen", "000409": "ibl"}
@@ -26,13 +27,13 @@ def preview(standings: Iterable[Standing]) -> list[dict[str, Any]]:
 def _row(standing: Standing) -> dict[str, Any]:
     one = standing.found
     shown: dict[str, Any] = {
-        "path": one.path,
+        "path": told_path(one.path, one.mapping, one.file_kind),
         "source": one.source,
         "bytes": one.bytes,
         "version": one.dandi_version,
         "registered": TOLD[standing.state],
         "copy": standing.row is not None and _copied(standing.row),
-        "layout": "features" if one.file_kind == "features" else LAYOUTS.get(one.dandiset),
+        "layout": LAYOUTS.get(one.dandiset) if one.file_kind == "nwb" else one.file_kind,
         "lfp": None,
         "channels": None,
         "units": None,
@@ -43,7 +44,7 @@ def _row(standing: Standing) -> dict[str, Any]:
     if one.file_kind == "features":
         shown |= {"lfp": 0, "channels": 0, "units": 0}
     elif not one.remote:
-        shown |= _opened(one.source, shown["messages"])
+        shown |= _opened(one, shown["messages"])
     return shown
 
 
@@ -52,9 +53,9 @@ def _copied(row: dict[str, Any]) -> bool:
     return place is not None and place.exists()
 
 
-def _opened(path: str, messages: list[str]) -> dict[str, Any]:
+def _opened(one: Found, messages: list[str]) -> dict[str, Any]:
     try:
-        found = read_summary_isolated(path, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
+        found = summary_of(one)
     except ReadError as error:
         messages.append(f"{error.message.rstrip('.')}; {error.way_out}")
         return {"layout": "error", "lfp": 0, "channels": 0, "units": 0}

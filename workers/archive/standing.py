@@ -67,7 +67,10 @@ def compare(
     """How each file stands to the tables, in order."""
     found = list(found)
     stored = revisions(one.path for one in found)
-    return [_stand(one, mapping if one.file_kind == "features" else None, stored) for one in found]
+    return [
+        _stand(one, mapping if one.file_kind == "features" else one.mapping, stored)
+        for one in found
+    ]
 
 
 def _stand(one: Found, mapping: dict[str, Any] | None, stored: dict) -> Standing:

@@ -45,6 +45,13 @@ def ingest(
     mapping: Annotated[
         Path | None, typer.Option(help="embeddings: TOML that says which column is what.")
     ] = None,
+    subjects: Annotated[
+        str | None,
+        typer.Option(
+            help="lfpack's files: table (CSV, parquet) that says whose each recording is, with "
+            "columns pid, subject and, where known, eid, lab, probe; `each`: each its own."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read recordings, labels or embeddings into the tables."""
@@ -64,7 +71,7 @@ def ingest(
     if kind == "embeddings" and given:
         source = find_embeddings(given, base=Path.cwd())
         columns = read_mapping(mapping) if mapping else None
-    standings = stand(source, base=Path.cwd(), mapping=columns, say=say)
+    standings = stand(source, base=Path.cwd(), mapping=columns, subjects=subjects, say=say)
     keep = to is not None or stream is False
     if dry_run:
         rows = _look(standings, revise, json)
@@ -140,8 +147,11 @@ def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool)
 def _not_read(key: str, status: str, text: str) -> dict[str, Any]:
     from schemas import session
 
+    from ..archive.found import told_path
+
     counts = dict.fromkeys(("lfp", "channels", "units", "trials"))
-    path = (session.NwbFile & {"nwb_file": key}).fetch1("path")
+    row = (session.NwbFile & {"nwb_file": key}).fetch1()
+    path = told_path(row["path"], row["mapping"], row["file_kind"])
     return {
         "path": path, "status": status, "sessions": [], "layout": None, **counts,
         "warnings": 0, "messages": [text],

@@ -76,7 +76,10 @@ def _resolve(spec: StudySpec, base: Path, notes: list[str]) -> list[Standing]:
     missing: list[SourceError] = []
     for pattern in spec.data.recordings:
         try:
-            for one in stand([pattern], base=base, mapping=_mapping(spec), say=notes.append):
+            subjects = spec.data.subjects
+            for one in stand(
+                [pattern], base=base, mapping=_mapping(spec), subjects=subjects, say=notes.append
+            ):
                 found.setdefault(one.found.source, one)
         except SourceError as error:
             missing.append(error)

@@ -10,6 +10,7 @@ from schemas import anatomy, dataset, recording, session, windows
 from schemas._revisions import superseded
 
 from ..archive.find import refuse_secrets
+from ..archive.found import told_path
 from .beside import beside, files_with_invalid, missing_session_file
 from .spec import Data, StudyError, StudySpec
 
@@ -247,4 +248,5 @@ def best_labels(data: Data, name: str) -> str | None:
 
 
 def _label(file: dict[str, str]) -> str:
-    return Path((session.NwbFile & file).fetch1("path")).name
+    row = (session.NwbFile & file).fetch1()
+    return told_path(Path(row["path"]).name, row["mapping"], row["file_kind"])

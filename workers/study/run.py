@@ -57,8 +57,9 @@ def run_study(
     plan.enter_study(spec)
     data, notes = spec.data, outcome.notes
     files = register(
-        data.recordings, base=base, lab=data.lab, mapping=data.mapping, notes=notes, say=say
-    )
+        data.recordings, base=base, lab=data.lab, mapping=data.mapping, subjects=data.subjects,
+        notes=notes, say=say,
+    )  # fmt: skip
     say(f"{len(files)} files")
     for file in files:
         plan.remember(spec.study.name, "nwb_file", file)

@@ -39,7 +39,7 @@ class About(Params):
 class Data(Params):
     """Which recordings, which of their signals, which labels."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"only"})
+    later: ClassVar[frozenset[str]] = frozenset({"only", "subjects", "obtain"})
     recordings: tuple[str, ...] = Field(min_length=1, description="paths, globs or URLs")
     lab: str | None = Field(None, description="laboratory, where the files do not say")
     modalities: tuple[Literal["lfp", "spikes", "behavior", "features"], ...] = ("lfp",)
@@ -54,6 +54,10 @@ class Data(Params):
     )
     label_origin: str | None = Field(None, description="take labels of this origin only")
     mapping: FeatureMapping | None = Field(None, description="columns of a file of features")
+    subjects: str | None = Field(
+        None, description="lfpack's files: table that says whose each recording is, or each"
+    )
+    obtain: str = Field("", description="how to get the recordings, said where they are missing")
 
 
 class Model(Params):
