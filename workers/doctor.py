@@ -50,18 +50,22 @@ def _settings() -> list[dict[str, Any]]:
     """Files with passwords that others may read too."""
     import datajoint as dj
 
-    place, folder = dj.config._config_path, dj.config._secrets_dir
-    open_to = {}
-    if place is not None and hides_something(Path(place).read_text()):
-        open_to[Path(place)] = 0o077
-    if folder is not None:  # a cluster mounts them for a group
-        open_to |= dict.fromkeys(sorted(Path(folder).iterdir()), 0o007)
     return [
         _row("settings", f"{path} holds a password, and others may read it", f"chmod 600 {path}",
              needed=False)
-        for path, bits in open_to.items()
-        if os.name != "nt" and path.is_file() and path.stat().st_mode & bits
+        for path in open_to_others(dj.config._config_path, dj.config._secrets_dir)
     ]  # fmt: skip
+
+
+def open_to_others(config: Path | str | None, folder: Path | str | None) -> list[Path]:
+    """Of the configuration and a folder of secrets: files that hold some, and others may read."""
+    closed_to = {}
+    if config is not None and hides_something(Path(config).read_text()):
+        closed_to[Path(config)] = 0o077
+    if folder is not None and Path(folder).is_dir():  # a cluster mounts them for a group
+        closed_to |= dict.fromkeys(sorted(Path(folder).iterdir()), 0o007)
+    mode = {path: path.stat().st_mode for path in closed_to if path.is_file() and os.name != "nt"}
+    return [path for path, bits in mode.items() if bits & closed_to[path]]
 
 
 def _database() -> list[dict[str, Any]]:
