@@ -130,9 +130,9 @@ def changed(before, after):
 
 
 def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
-    from schemas import operation, training
+    from schemas import _lease, operation, training
     from schemas._stores import store_named
-    from workers.remove import plan_removal, remove
+    from workers.remove import RemovalRefused, plan_removal, remove
     from workers.study.run import run_study
     from workers.study.spec import StudySpec
 
@@ -160,6 +160,10 @@ def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
     taken = plan_removal("training", "removed")
     assert (taken.trainings, taken.models) == ([registered], ["removed"])
     remove("training", "removed")
+    _lease.take(lane="cpu", study=NAME)
+    with pytest.raises(RemovalRefused, match=f"works for study {NAME}"):
+        remove("study", NAME)
+    _lease.end()
     remove("study", NAME)
     assert not training_of(NAME)
     assert not len(operation.JobError & {"failed_table": "training.Training"} & _failed(other))

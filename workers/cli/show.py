@@ -18,24 +18,31 @@ from rich.table import Column, Table
 
 from pipeline.redact import redact
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As `rich.console.Console.print`, without the passwords in a text."""
+        super().print(*(redact(o) if isinstance(o, str) else o for o in objects), **options)
+
+
+out = _Console(highlight=False)
+err = _Console(stderr=True, highlight=False)
 
 
 def complain(text: str) -> None:
     """One message on standard error."""
     err.print("[red]fieldbase:[/]", end=" ")
-    err.print(redact(text), markup=False, soft_wrap=True)
+    err.print(text, markup=False, soft_wrap=True)
 
 
 def show(text: str) -> None:
     """One line of the answer on standard output, never broken: it may be a line to copy."""
-    out.print(redact(text), markup=False, soft_wrap=True)
+    out.print(text, markup=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """One line of progress on standard error, where it does not disturb what is piped."""
-    err.print(redact(text), markup=False, style="dim", soft_wrap=True)
+    err.print(text, markup=False, style="dim", soft_wrap=True)
 
 
 def keep_secrets() -> None:

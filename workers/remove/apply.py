@@ -8,6 +8,7 @@ this machine finishes. What no list names any more, `fieldbase gc` finds.
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from schemas import operation, session, training
 from schemas._connect import named_server
 from schemas._failures import classify
 from schemas._home import home_folder
+from schemas._server import ServerError
 from schemas._tables import computed_tables, job_digest
 from schemas._unfinished import clear
 
@@ -59,6 +61,8 @@ def remove(
         If the name stands for nothing or for several things.
     RemovalRefused
         While a living worker makes something of it, or if this account may not delete rows.
+    ServerError
+        If the server goes away meanwhile.
     """
     with _alone():
         begun = find_cut_short()
@@ -81,14 +85,20 @@ def _remove(kind: str, name: str) -> Removal:
         place = _write_down(plan)
         try:
             _delete_rows(plan)
-        except LostConnectionError:
-            raise  # it may have been committed: the list stays
+        except LostConnectionError as error:  # it may have been committed: the list stays
+            raise ServerError(
+                f"the server went away while {plan.told} was removed; ask again once it is back: "
+                "what is left is removed then"
+            ) from error
         except Exception as error:
             place.unlink()
             _refuse_denied(plan, error)
             passes = isinstance(error, _Changed | IntegrityError)
+            if last and passes:
+                raise _given_up(plan, error) from error
             if last or not (passes or classify(error).kind == "transient"):
-                raise _given_up(plan, error) if passes else error from error
+                raise
+            time.sleep(0.5)
             continue
         _forget_jobs(plan)  # those that a worker queued meanwhile
         _finish(place)

@@ -182,9 +182,13 @@ def queue_of(table: type[dj.Table], plan: Removal) -> list[Any]:
 
 
 def users_of(plan: Removal) -> list[str]:
-    """Who makes something of what goes: living workers with such a job."""
+    """Who makes something of what goes: living workers with such a job, or only for a study."""
     living = {row["lease"]: row for row in live_leases()}
-    found = []
+    found = [
+        f"{who['worker_host']}, pid {who['worker_pid']}: works for study {who['only_study']}"
+        for who in living.values()
+        if who["only_study"] in plan.fallen.get("study", ())
+    ]
     for name, table in computed_tables():
         for condition in queue_of(table, plan):
             for row in (table.jobs & condition & "status = 'reserved'").to_dicts():
