@@ -153,6 +153,27 @@ def test_an_exported_model_answers_as_the_stored_one(model, tmp_path):
         export_model("nobody", tmp_path / "nobody")
 
 
+def test_a_model_card_says_who_was_held_out_and_how_it_did(model, tmp_path):
+    from schemas import analysis, prediction, training
+    from workers.export import export_model
+
+    trained = (training.RegisteredModel & {"registered_model": "small"}).fetch1("training")
+    folder = export_model("small", tmp_path / "card")
+    card = json.loads((folder / "card.json").read_text())
+    roles = card["roles"]
+    assert len(roles["test"]["subjects"]) == 1
+    assert not set(roles["test"]["subjects"]) & set(card["subjects_heard"])
+    mine = analysis.EvaluationInput & (prediction.PredictionTask & {"training": trained}).proj()
+    own = analysis.EvaluationTask & mine & "eval_fold is not null"
+    for said in [row for row in card["scores"] if row["which"] == "this fold"]:
+        asked = {"level": said["level"], "metric": said["metric"]}
+        values = (analysis.Evaluation.Score & own & asked).to_arrays("value")
+        assert said["value"] in values
+    text = (folder / "README.md").read_text()
+    assert "| this fold | channel | balanced accuracy |" in text
+    assert "simulated recordings" in text
+
+
 def test_transformers_loads_an_exported_lfp2vec_with_the_same_hidden_states(tmp_path):
     import torch
     from transformers import Wav2Vec2Model

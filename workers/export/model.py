@@ -8,13 +8,12 @@ from typing import Any
 
 from schemas import training
 from schemas._cache import open_folder
+from schemas._model_card import describe_training
 from schemas._registered import make_card
 from schemas._train import request
 
+from .card import HUB, to_markdown
 from .study import ExportError, refuse_existing
-
-HUB = "transformers"
-"""Subfolder that ``transformers`` loads, for models it knows."""
 
 
 def export_model(name: str, folder: Path, *, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -49,7 +48,7 @@ def export_model(name: str, folder: Path, *, say: Callable[[str], None] = lambda
             _write_for_transformers(model, partial / HUB)
         about = _about(trained, row, card)
         (partial / "card.json").write_text(json.dumps(about, indent=1, default=str))
-        (partial / "README.md").write_text(_readme(name, about, (partial / HUB).is_dir()))
+        (partial / "README.md").write_text(to_markdown(name, about, (partial / HUB).is_dir()))
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,37 +113,5 @@ def _about(trained: str, row: dict[str, Any], card: dict[str, Any] | None) -> di
         "synthetic_training": bool(row["synthetic_training"]),
         "fit_version": row["fit_version"],
         "card": card,
+        **describe_training(trained),
     }
-
-
-def _readme(name: str, about: dict[str, Any], for_transformers: bool) -> str:
-    """How to load it, and what to know first."""
-    card = about["card"] or {}
-    lines = [
-        f"# {name}",
-        "",
-        f"Family {about['model']['family']}, training `{about['training']}`, weights sha256 "
-        f"`{about['weights_digest']}`; everything else is in `card.json`.",
-        "",
-        "    from pathlib import Path",
-        "    from pipeline.training.checkpoint import load_checkpoint",
-        "    model = load_checkpoint(Path('.'))",
-        "",
-    ]
-    if for_transformers:
-        lines += [
-            "Without fieldbase, and without the classifying head:",
-            "",
-            "    from transformers import Wav2Vec2Model",
-            f"    model = Wav2Vec2Model.from_pretrained('{HUB}')",
-            "",
-            f"It reads one channel at {about['model']['model_rate']:g} Hz, mean 0 and SD 1.",
-            "",
-        ]
-    if about["synthetic_training"]:
-        lines += ["**Trained on simulated recordings**: what it says of a brain means nothing.", ""]
-    if about["classes"]:
-        lines += [f"Regions it names: {', '.join(about['classes'])}.", ""]
-    if card.get("species"):
-        lines += [f"Trained on: {', '.join(map(str, card['species']))}.", ""]
-    return "\n".join(lines)

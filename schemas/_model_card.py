@@ -1,0 +1,98 @@
+"""What must be known of a training before its answers are believed: data, splits, scores."""
+
+from typing import Any
+
+from . import analysis, dataset, prediction, session, training, windows
+from ._registered import training_members
+
+SAID = ("balanced_accuracy", "macro_f1", "accuracy", "ece", "co_bps")
+COLUMNS = ("level", "metric", "value", "low", "high", "chance", "n", "n_groups")
+
+
+def describe_training(trained: str) -> dict[str, Any]:
+    """Data by role, scores with interval and chance, controls, licence of the first weights.
+
+    Returns
+    -------
+    dict
+        ``roles`` (role to subjects, sessions and windows of the fold), ``fold`` (its name),
+        ``scores`` (of this fold, and pooled over the folds of its model, ``which`` says which),
+        ``controls``, ``licence``, ``origin``; scores are dictionaries of `COLUMNS`.
+
+    Raises
+    ------
+    LookupError
+        If the training is not done.
+    """
+    key = {"training": trained}
+    if not training.Training & key:
+        raise LookupError(f"training {trained[:12]} is not done; populate training.Training first")
+    task = (training.TrainingTask & key).fetch1()
+    where = {name: task[name] for name in ("split", "fold")}
+    evaluations = _evaluations(trained)
+    origin = (training.Training & key).fetch1("weights_origin") or {}
+    while "origin" not in origin and origin.get("parent_provenance"):
+        origin = origin["parent_provenance"]
+    return {
+        "fold": (dataset.SplitFold & where).fetch1("fold_name"),
+        "transductive": bool((dataset.SplitFold & where).fetch1("transductive")),
+        "roles": _roles(where),
+        "subjects_heard": _subjects(training_members(trained)),
+        "scores": [row for one in evaluations for row in _scores(one)],
+        "controls": [row for one in evaluations for row in _controls(one)],
+        "origin": origin.get("origin", "random weights"),
+        "licence": origin.get("licence"),
+    }
+
+
+def _evaluations(trained: str) -> list[dict[str, Any]]:
+    """Evaluations that its held-out answers entered, those of its fold alone first."""
+    answered = prediction.PredictionTask & {"training": trained}
+    asked = analysis.EvaluationTask & (analysis.EvaluationInput & answered.proj())
+    done = asked & analysis.Evaluation.proj()
+    return sorted(done.to_dicts(), key=lambda row: (row["eval_fold"] is None, row["evaluation"]))
+
+
+def _scores(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    which = "all folds" if evaluation["eval_fold"] is None else "this fold"
+    rows = analysis.Evaluation.Score & {"evaluation": evaluation["evaluation"]} & _said()
+    return [{"which": which, **_number(row)} for row in rows.to_dicts(order_by="score")]
+
+
+def _controls(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    which = "all folds" if evaluation["eval_fold"] is None else "this fold"
+    asked = analysis.ControlTask & {"evaluation": evaluation["evaluation"]}
+    rows = (analysis.Control.Score & _said()) * asked
+    return [
+        {"which": which, "control": row["control_kind"], **_number(row)}
+        for row in rows.to_dicts(order_by="control, score")
+    ]
+
+
+def _said() -> list[dict[str, str]]:
+    return [{"metric": name} for name in SAID]
+
+
+def _number(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in COLUMNS}
+
+
+def _roles(where: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Subjects, sessions and windows of each role of a fold."""
+    parts = dataset.SplitAssignment.proj("role", "windows") & where
+    told = parts * windows.WindowsTask.proj("session") * windows.Windows.proj("n_windows")
+    rows = (told * session.Session.proj("source", "subject")).to_dicts()
+    found: dict[str, dict[str, Any]] = {}
+    for role in dict.fromkeys(row["role"] for row in rows):
+        mine = [row for row in rows if row["role"] == role]
+        cut = {row["windows"]: row["n_windows"] for row in mine}
+        found[role] = {
+            "subjects": _subjects(mine),
+            "sessions": len({row["session"] for row in mine}),
+            "windows": sum(cut.values()),
+        }
+    return found
+
+
+def _subjects(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted({f"{row['source']}/{row['subject']}" for row in rows})

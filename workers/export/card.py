@@ -1,0 +1,107 @@
+"""A model card as Markdown: what it is, what it learnt from, how good it is, how to load it."""
+
+from typing import Any
+
+HUB = "transformers"
+"""Subfolder that ``transformers`` loads, for models it knows."""
+
+
+def to_markdown(name: str, about: dict[str, Any], for_transformers: bool) -> str:
+    """The card of an exported model.
+
+    Parameters
+    ----------
+    about
+        Content of ``card.json``.
+    """
+    parts = [
+        f"# {name}",
+        f"Family {about['model']['family']}, training `{about['training']}`, weights sha256 "
+        f"`{about['weights_digest']}`; everything else is in `card.json`.",
+        _warnings(about),
+        "## Loading",
+        _loading(about, for_transformers),
+        "## Data",
+        _data(about),
+        "## Scores on held-out recordings",
+        _table(about["scores"], "Not scored yet: run the study that trained it."),
+        "## Controls",
+        _table(about["controls"], "None was run."),
+        "## Weights and licence",
+        _licence(about),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warnings(about: dict[str, Any]) -> str:
+    said = []
+    if about["synthetic_training"]:
+        said.append("**Trained on simulated recordings**: what it says of a brain means nothing.")
+    if about["transductive"]:
+        said.append("**Transductive**: self-supervision heard the subjects it was tested on.")
+    return "\n\n".join(said)
+
+
+def _loading(about: dict[str, Any], for_transformers: bool) -> str:
+    lines = [
+        "    from pathlib import Path",
+        "    from pipeline.training.checkpoint import load_checkpoint",
+        "    model = load_checkpoint(Path('.'))",
+    ]
+    if for_transformers:
+        lines += [
+            "",
+            "Without fieldbase, and without the classifying head:",
+            "",
+            "    from transformers import Wav2Vec2Model",
+            f"    model = Wav2Vec2Model.from_pretrained('{HUB}')",
+            "",
+            f"It reads one channel at {about['model']['model_rate']:g} Hz, mean 0 and SD 1.",
+        ]
+    return "\n".join(lines)
+
+
+def _data(about: dict[str, Any]) -> str:
+    card = about["card"] or {}
+    lines = [f"Fold: {about['fold']}.", ""]
+    lines += ["| role | subjects | sessions | windows |", "|---|---:|---:|---:|"]
+    for role, what in sorted(about["roles"].items()):
+        counts = len(what["subjects"]), what["sessions"], what["windows"]
+        lines.append(f"| {role} | {' | '.join(f'{n:,}' for n in counts)} |")
+    if about["classes"]:
+        lines += ["", f"Regions it names: {', '.join(about['classes'])}."]
+    if card.get("species"):
+        lines += ["", f"Species: {', '.join(map(str, card['species']))}."]
+    if card.get("labs"):
+        lines += ["", f"Laboratories: {', '.join(card['labs'])}."]
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]], none: str) -> str:
+    if not rows:
+        return none
+    first = [name for name in ("control", "which") if name in rows[0]]
+    heads = [*first, "level", "metric", "value", "95 % interval", "chance", "n", "groups"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for row in rows:
+        ends = f"{_digits(row['low'])} to {_digits(row['high'])}" if row["low"] is not None else ""
+        cells = [*(row[name].replace("_", " ") for name in first), row["level"],
+                 row["metric"].replace("_", " "), _digits(row["value"]), ends,
+                 _digits(row["chance"]), f"{row['n']:,}", f"{row['n_groups'] or ''}"]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _licence(about: dict[str, Any]) -> str:
+    licence = about["licence"] or "none stated"
+    begun = about["origin"]
+    if begun == "random weights":
+        return "It began with random weights. The recordings' own terms hold for what it learnt."
+    return (
+        f"It began with {begun}, licence: {licence}. The terms of those weights and of the "
+        "recordings hold for what it learnt."
+    )
