@@ -78,6 +78,11 @@ class Clock:
         return first + (after if times[after] - time_s < time_s - times[after - 1] else after - 1)
 
 
+def is_rate(value: float | int | None) -> bool:
+    """Whether anything is sampled at this rate (Hz): from once in days to a gigahertz."""
+    return value is not None and 1e-6 <= value <= 1e9
+
+
 def clock_of(series: h5py.Group, n_samples: int, declared: float | None) -> Clock:
     """The clock of a time series: its timestamps, else its starting time and rate.
 
@@ -90,7 +95,7 @@ def clock_of(series: h5py.Group, n_samples: int, declared: float | None) -> Cloc
         return _measured(stamps, n_samples, declared)
     node = series.get("starting_time")
     start = (as_number(node[()]) if isinstance(node, h5py.Dataset) else None) or 0.0
-    rate = declared if declared and np.isfinite(declared) and declared > 0 else float("nan")
+    rate = declared if is_rate(declared) else float("nan")
     return Clock(n_samples, rate, start, start + n_samples / rate)
 
 
@@ -113,7 +118,7 @@ def _measured(stamps: h5py.Dataset, n_samples: int, declared: float | None) -> C
         gaps.append(np.flatnonzero(steps > GAP * typical) + own + 1)
         coarse.append(block[start - own :: _COARSE])
     rate = count / total if count else 1.0 / typical
-    rate = rate if 0 < rate < np.inf else float("nan")
+    rate = rate if is_rate(rate) else float("nan")
     last = float(stamps[n - 1]) if n else float("nan")
     return Clock(
         n_samples=n,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import KINDS, ReadError
+from .forks import run_forked
 from .summary import FileSummary
 
 MEMORY_BYTES = 4 << 30
@@ -57,31 +58,44 @@ def read_summary_isolated(
 def call_isolated(target: str, source: str, *, memory_bytes: int, deadline_s: float | int) -> Any:
     """The JSON value that ``module:function`` makes of ``source`` in a child process."""
     with tempfile.TemporaryDirectory(prefix="fieldbase-read-") as folder:
-        result = Path(folder) / "result.json"
-        command = [sys.executable, "-m", "pipeline.nwb.isolate", target, source, str(result)]
-        limits = ["--memory", str(memory_bytes), "--deadline", str(deadline_s)]
-        with (Path(folder) / "stderr").open("wb") as stderr:
-            child = subprocess.Popen(
-                [*command, *limits],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=_environment(),
-                start_new_session=os.name == "posix",
-            )
-            try:
-                code = child.wait(deadline_s)
-            except subprocess.TimeoutExpired:
-                raise _too_slow(source, deadline_s) from None
-            finally:
-                _stop(child)
+        result, stderr = Path(folder) / "result.json", Path(folder) / "stderr"
+        asked = {
+            "target": target, "source": source, "result": str(result),
+            "memory_bytes": memory_bytes, "deadline_s": deadline_s,
+        }  # fmt: skip
+        forked, code = run_forked(asked | {"stderr": str(stderr)}, _environment(), deadline_s)
+        if not forked:
+            code = _run_started(asked, stderr)
+        if code is None:
+            raise _too_slow(source, deadline_s)
         if not result.exists():
-            noise = (Path(folder) / "stderr").read_text(errors="replace")
+            noise = stderr.read_text(errors="replace")
             raise _died(source, code, noise, memory_bytes, deadline_s)
         answer = json.loads(result.read_text())
     if "error" in answer:
         raise KINDS[answer.get("kind", "ReadError")](*answer["error"])
     return answer["value"]
+
+
+def _run_started(asked: dict[str, Any], stderr: Path) -> int | None:
+    """Exit code of a child started from nothing; None if it was too slow."""
+    command = [sys.executable, "-m", "pipeline.nwb.isolate", asked["target"], asked["source"]]
+    limits = ["--memory", str(asked["memory_bytes"]), "--deadline", str(asked["deadline_s"])]
+    with stderr.open("wb") as noise:
+        child = subprocess.Popen(
+            [*command, asked["result"], *limits],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=noise,
+            env=_environment(),
+            start_new_session=os.name == "posix",
+        )
+        try:
+            return child.wait(asked["deadline_s"])
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _stop(child)
 
 
 def _environment() -> dict[str, str]:

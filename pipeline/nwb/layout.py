@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
+from .clock import is_rate
 from .locations import Unit, evidence_in
 from .summary import Evidence
 from .tables import Table, as_number, as_text, children, read_text, walk_groups
@@ -85,7 +86,7 @@ class Layout:
         start = series.get("starting_time")
         rate = None if start is None else start.attrs.get("rate")
         number = as_number(rate)
-        if rate is not None and not (number and number > 0):
+        if rate is not None and not is_rate(number):
             self.warnings.append(f"{series.name.strip('/')}: a rate of {str(rate)[:40]} is none")
             return None
         return number

@@ -12,9 +12,11 @@ from jaxtyping import Float32, Int64
 
 from .chunks import decodable, decode_chunks
 from .clock import clock_of
+from .errors import ReadError
 from .layouts import layout_of
 from .open import open_nwb
 from .series import scale_of
+from .sizes import check_size
 
 _BLOCK_BYTES = 16 << 20
 _TILE = 512
@@ -45,6 +47,12 @@ class LfpReader:
         self._clock = clock_of(series, self._data.shape[0], declared_rate)
         self.rate, self.n_samples = self._clock.rate, self._clock.n_samples
         self.start_s, self.stop_s = self._clock.start_s, self._clock.stop_s
+        if not np.isfinite([self.rate, self.start_s]).all():
+            raise ReadError(
+                "read", f"{self.path} has no clock: its rate is {self.rate:g} Hz, it starts at "
+                f"{self.start_s:g} s", "mend its timestamps or its rate, or leave the series out",
+            )  # fmt: skip
+        check_size(self._data)
         scale = scale_of(series, self.n_channels, [])
         # float32 is exact enough for what came in as at most 24 bits
         wide = self._data.dtype.itemsize > 4 or self._data.dtype.kind in "iu"
@@ -196,7 +204,7 @@ def open_lfp(source: str | PathLike[str], series: str) -> Iterator[LfpReader]:
     Raises
     ------
     ReadError
-        If the file cannot be opened.
+        If the file cannot be opened, or the series has no clock or cannot be as large as it says.
     KeyError
         If it has no such series.
     """

@@ -141,7 +141,7 @@ def _is_wideband(path: str, rate: float) -> bool:
 def _looks_channel_first(series: h5py.Group, n_samples: int, n_channels: int) -> bool:
     electrodes, stamps = series.get("electrodes"), series.get("timestamps")
     n = len(electrodes) if isinstance(electrodes, h5py.Dataset) and electrodes.ndim else -1
-    timed = isinstance(stamps, h5py.Dataset) and len(stamps) == n_samples
+    timed = isinstance(stamps, h5py.Dataset) and stamps.shape == (n_samples,)
     return n == n_samples and n != n_channels and not timed
 
 
@@ -172,8 +172,8 @@ def _channel_ids(
     channels: list[ChannelSummary],
 ) -> list[int]:
     region = series.get("electrodes")
-    numeric = isinstance(region, h5py.Dataset) and region.dtype.kind in "iu"
-    rows = region[()].ravel()[:n_channels].tolist() if numeric else []
+    numeric = isinstance(region, h5py.Dataset) and region.ndim == 1 and region.dtype.kind in "iu"
+    rows = region[:n_channels].tolist() if numeric else []
     known = min(len(layout.electrodes() or ()), len(channels))
     ids = [channels[row].channel for row in rows if 0 <= row < known]
     missing = n_channels - len(ids)

@@ -53,7 +53,7 @@ class Cutter:
 
     def _locate(self, t: float) -> tuple[int, int] | None:
         sample = self.source.sample_at(t)
-        if abs(self.source.time_of(sample) - t) > 1.5 / self.source.rate:
+        if not abs(self.source.time_of(sample) - t) <= 1.5 / self.source.rate:  # NaN is nowhere
             return None
         r = max(bisect_right(self.runs, sample, key=lambda run: run[0]) - 1, 0)
         k = round((sample - self.runs[r][0]) / self.factor)
@@ -65,7 +65,8 @@ class Cutter:
             if where is not None:
                 first = self.runs[where[0]][0] + where[1] * self.factor
                 spans[w] = first, first + self.n * self.factor
-                self.start_s[w] = self.source.time_of(first)
+                begins = self.source.time_of(first)
+                self.start_s[w] = begins if np.isfinite(begins) else self.start_s[w]
         self.spans = spans  # recorded samples of each window
 
     def fill(self) -> None:

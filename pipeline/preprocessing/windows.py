@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from pydantic import Field
 
+from ..nwb.errors import ReadError
 from ..params import Params
 from .artifacts import artifact_windows
 from .cutting import CODE, Cutter
@@ -32,6 +33,10 @@ class WindowParams(Params):
     artifact_ratio: float | None = Field(
         10.0, gt=1, description="reject beyond this multiple of the channel's median peak"
     )
+
+
+MOST_WINDOWS = 1_000_000
+"""Windows of one recording: five weeks of windows of three seconds."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +75,31 @@ class LfpWindows:
 def window_starts(
     params: WindowParams, first_s: float, last_s: float
 ) -> Float[np.ndarray, " window"]:
-    """Starts (s) of the windows that fit between two times."""
+    """Starts (s) of the windows that fit between two times.
+
+    Raises
+    ------
+    ReadError
+        If they are more than anyone has recorded.
+    """
     start = first_s if params.start_s is None else max(params.start_s, first_s)
     stop = last_s if params.stop_s is None else min(params.stop_s, last_s)
     stride = params.stride_s or params.length_s
+    if not np.isfinite(stop - start):
+        raise ReadError(
+            "windows", f"a recording from {start:g} to {stop:g} s has no length",
+            "mend its first and last timestamp, or leave the series out",
+        )  # fmt: skip
     fitting = max(0, int(np.floor((stop - start - params.length_s) / stride + 1e-6)) + 1)
-    which = np.arange(fitting)
-    if params.max_windows is not None and fitting > params.max_windows:
-        if params.placement == "spread":
-            which = np.linspace(0, fitting - 1, params.max_windows).round().astype(int)
-        which = which[: params.max_windows]
-    return start + which * stride
+    n = fitting if params.max_windows is None else min(fitting, params.max_windows)
+    if n > MOST_WINDOWS:
+        raise ReadError(
+            "windows", f"{n:,} windows fit between {start:g} and {stop:g} s; {MOST_WINDOWS:,} at "
+            "most are cut", "set max_windows or stop_s, or mend timestamps that jump",
+        )  # fmt: skip
+    if n < fitting and params.placement == "spread":
+        return start + np.linspace(0, fitting - 1, n).round() * stride
+    return start + np.arange(n) * stride
 
 
 def cut_lfp_windows(
@@ -103,7 +122,17 @@ def cut_lfp_windows(
     invalid_intervals
         Stretches (s) in which the recording is not to be used; a window that touches one is
         rejected, as is one that spans a break in the clock.
+
+    Raises
+    ------
+    ReadError
+        If windows of this length hold no samples, or are more than anyone has recorded.
     """
+    if window_params.length_s * min(source.rate, lfp_params.target_rate_hz or source.rate) < 2:
+        raise ReadError(
+            "windows", f"a window of {window_params.length_s:g} s holds less than two samples of "
+            f"{source.rate:g} Hz", "ask for longer windows, or leave the series out",
+        )  # fmt: skip
     last_s = source.time_of(source.n_samples - 1) + 1 / source.rate
     asked = window_starts(window_params, source.time_of(0), last_s)
     labels = find_labels(source, lfp_params, asked, window_params.length_s, bad_channels, geometry)

@@ -1,6 +1,5 @@
 """Damaged recordings through the tables: all rows of what was read, or one error and no other."""
 
-import json
 import sys
 import uuid
 from pathlib import Path
