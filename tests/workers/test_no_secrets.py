@@ -90,7 +90,7 @@ def type_in(commands, folder, environment):
     (folder / "commands.json").write_text(json.dumps(commands))
     done = subprocess.run(
         [sys.executable, str(HERE / "no_secrets_process.py"), str(folder / "commands.json")],
-        cwd=HERE.parents[1], env=os.environ | environment, text=True, timeout=400,
+        cwd=HERE.parents[1], env=os.environ | environment, text=True, timeout=1200,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     (folder / "commands.json").unlink()
