@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import _crew_worker
-
+STAGES = ("starting", "between jobs", "reserving", "computing", "inserting", "completing")
 PAUSE_S = 0.02
-AIM_S = 1.0
-AIMED = ("between jobs", "reserving", "inserting", "completing")
+AIM_S = 3.0
+AIMED = ("between jobs", "reserving", "computing", "computing", "inserting", "completing")
 AUDIT = {
     "mysql": (
         "CREATE TABLE {audit} (nwb_file char(64))",
@@ -107,6 +106,8 @@ class Crew:
 
     def watch(self) -> None:
         """Replace who is gone, and see which jobs of killed workers are in other hands."""
+        import _crew_worker
+
         for member in list(self.team):
             if not member[0].is_alive():
                 member[0].join()
@@ -132,18 +133,18 @@ class Crew:
             self.watch()
 
     def kill(self, draw: random.Random) -> None:
-        """Kill a worker: at any moment, or every other time in a stage that is drawn.
+        """Kill a worker: at any moment, or more often in a stage that is drawn.
 
         One that has begun stays: a job comes into other hands only where there are others.
         """
         while len(ready := [m for m in self.team if m[0].is_alive() and m[1].value]) < 2:
             self.watch()
         process, stage = draw.choice(ready)
-        if draw.random() < 0.5:
+        if draw.random() < 0.7:
             process, stage = self._aim(draw.choice(AIMED), ready) or (process, stage)
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGSTOP)
-        hit = _crew_worker.STAGES[stage.value]
+        hit = STAGES[stage.value]
         holds = self._ask(
             f"SELECT nwb_file, connection_id FROM {self.queued.full_table_name} "
             "WHERE status = 'reserved' AND pid = %s",
@@ -203,7 +204,7 @@ class Crew:
         return stolen
 
     def _aim(self, stage: str, ready: list[tuple[Any, Any]]) -> tuple[Any, Any] | None:
-        number, until = _crew_worker.STAGES.index(stage), time.monotonic() + AIM_S
+        number, until = STAGES.index(stage), time.monotonic() + AIM_S
         while time.monotonic() < until:
             for member in ready:
                 if member[1].value == number:

@@ -9,18 +9,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+from _crew import STAGES
+
 import schemas
 from pipeline.nwb import FileSummary
 from schemas import _ingest, recording
 from schemas._jobs import LeasedJobs
+from schemas._tables import computed_tables
 from workers.loop import Orders, run_worker
 
-STAGES = ("starting", "between jobs", "reserving", "computing", "inserting", "completing")
 SUMMARY = {"layout": "generic", "identifier": "bench", "subject": {"subject_id": "none"}}
 
 
 if os.environ.get("BENCH_PREFIX"):
     schemas.activate(os.environ["BENCH_PREFIX"], create=False)
+    for _, table in computed_tables():
+        _ = table.jobs
 
 
 def work(log: str, stage: Any, longest_s: float) -> None:
@@ -42,7 +46,7 @@ def work(log: str, stage: Any, longest_s: float) -> None:
     ):
         setattr(owner, method, _telling(getattr(owner, method), stage, STAGES.index(name)))
 
-    def say(text: str) -> None:  # first of its lease
+    def say(text: str) -> None:  # first that it has its lease
         stage.value = stage.value or STAGES.index("between jobs")
 
     run_worker(Orders(lanes=("io",), poll_s=0.5, max_time_s=longest_s), say=say)

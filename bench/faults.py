@@ -27,7 +27,7 @@ def main() -> None:
     given = parse(__doc__, add_options)
     if given.short:
         given.kills, given.restarts = min(given.kills, 10), min(given.restarts, 1)
-        given.workers, given.jobs = 2, 24
+        given.workers, given.jobs = 2, min(given.jobs, 24)
     if given.backend == "both":
         sys.exit(each_backend(__file__))
     with server(given.backend, lasting=given.restarts > 0) as home:

@@ -41,11 +41,18 @@ class PostgresConnection(dj.Connection):
             self._mend(reconnect)
         try:
             return super().query(query, args, reconnect=reconnect, **options)
-        except psycopg2.Error:  # a server that dies is a DatabaseError without a code, too
-            if not self._conn.closed:
+        except psycopg2.Error as error:
+            if not self._conn.closed and (error.pgcode or self._answers()):
                 raise
         self._mend(reconnect)
         return super().query(query, args, reconnect=reconnect, **options)
+
+    def _answers(self) -> bool:
+        """Whether the server is there; psycopg2 calls some connections open that it cut."""
+        there = self.adapter.ping(self._conn)
+        if not there:
+            self._conn.close()
+        return there
 
     def _mend(self, reconnect: bool | None) -> None:
         if not (self._config["database.reconnect"] if reconnect is None else reconnect):

@@ -72,9 +72,9 @@ def on_debian() -> Iterator[dict[str, str]]:
     started = subprocess.run([tool, "start"], stdout=subprocess.PIPE, text=True, env=ours)
     if started.returncode:
         raise SystemExit(started.returncode)
-    told = dict(re.findall(r"(\w+)=(\S+)", started.stdout))
+    told = dict(re.findall(r"(\w+)=(\S+)", started.stdout))  # DJ_*, and which server it is
     try:
-        yield {name: value for name, value in told.items() if name.startswith("DJ_")}
+        yield told
     finally:
         subprocess.run([tool, "stop"], check=True, env=ours | told)
 

@@ -17,6 +17,7 @@ class Inside(h5py.Group):
     """A group whose members all lie in its own file."""
 
     left_out: dict[str, str]
+    _opened: dict[str, Any] | None = None  # members by name, where none can change
 
     def __getitem__(self, name: Any) -> Any:
         if isinstance(name, bytes | str):
@@ -45,6 +46,13 @@ class Inside(h5py.Group):
         return node
 
     def _step(self, name: str, hops: int) -> Any:
+        if self._opened is None:
+            return self._open(name, hops)
+        if name not in self._opened:
+            self._opened[name] = self._open(name, hops)
+        return self._opened[name]
+
+    def _open(self, name: str, hops: int) -> Any:
         if not self.id.links.exists(self._e(name)):
             raise KeyError(f"{self.name} has no {name!r}")
         kind = self.id.links.get_info(self._e(name)).type
@@ -64,6 +72,7 @@ class Inside(h5py.Group):
         if isinstance(node, h5py.Group):
             node = Inside(node.id)
             node.left_out = self.left_out
+            node._opened = None if self._opened is None else {}
         elif isinstance(node, h5py.Dataset):
             outside = _storage_outside(node)
             if outside is not None:
@@ -87,6 +96,7 @@ class InsideFile(Inside, h5py.File):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.left_out = {}
+        self._opened = {} if self.mode == "r" else None
 
 
 def _target(group: h5py.Group, name: bytes) -> str:
