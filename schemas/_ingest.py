@@ -17,7 +17,7 @@ from pipeline.params import digest
 
 from . import recording, session
 from ._merge import insert_or_merge
-from ._names import clip, safe_name
+from ._names import clip, safe_name, storable
 from ._sources import source_of
 
 MEMORY = int(os.environ.get("FIELDBASE_READ_MEMORY", 4 << 30))
@@ -62,7 +62,7 @@ def read(key: dict[str, Any]) -> dict[str, Any]:
 
 def store(table, key: dict[str, Any], found: dict[str, Any]) -> None:
     """Insert the Ingestion row and everything the file holds, in the running transaction."""
-    summaries = [FileSummary.from_json(value) for value in found["summary"] or ()]
+    summaries = [FileSummary.from_json(storable(value)) for value in found["summary"] or ()]
     warnings = [text for summary in summaries for text in summary.warnings]
     status = "error" if found["summary"] is None else "warnings" if warnings else "ok"
     first = summaries[0] if summaries else None

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from typing import Any
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+\-]+")
 
@@ -37,8 +38,18 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def storable(value: Any) -> Any:
+    """JSON as both servers keep it: no NUL and no half of a character in any text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\x00", "?")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def clip(text: str | None, limit: int) -> str | None:
     """Free text cut to its column, with an ellipsis where something was cut."""
+    text = storable(text)
     if text is None or len(text) <= limit:
         return text
     return text[: limit - 1] + "…"

@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from zipfile import is_zipfile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import pandas as pd
@@ -155,8 +155,14 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".npz":
         if not is_zipfile(path):
             raise ValueError(f"{path.name} is no npz archive of arrays")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (ValueError, OSError, EOFError, BadZipFile) as error:
+            raise ValueError(
+                f"{path.name} cannot be read ({error}); arrays of numbers and text are, pickled "
+                "objects, which can run any code, never"
+            ) from error
     readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
     if path.suffix not in readers:
         raise ValueError(f"cannot read {path.name}: features come as .parquet, .csv or .npz")

@@ -39,6 +39,7 @@ def load_audio(network: nn.Module, source: str, root: Path | None) -> dict[str, 
             "Pickled weights are never loaded: save the model once more with "
             "save_pretrained(folder, safe_serialization=True) on a machine where you trust it"
         )
+    _refuse_other_formats(path)
     loaded, report = type(network).from_pretrained(
         folder,
         config=network.config,
@@ -54,6 +55,19 @@ def load_audio(network: nn.Module, source: str, root: Path | None) -> dict[str, 
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "missing": sorted(str(k) for k in report["missing_keys"]),
     }
+
+
+def _refuse_other_formats(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt"):
+            return
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is no safetensors file ({error}). Pickled weights are never loaded: fetch it "
+            "again, or save the model with safe_serialization=True where you trust it"
+        ) from error
 
 
 def _local_folder(source: str, root: Path | None) -> Path | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..models import DataContext, FoundationModel, build, parse_params
@@ -112,14 +113,20 @@ def initialise_from(model: FoundationModel, folder: Path) -> dict[str, Any]:
 
 
 def load_verified(folder: Path, meta: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights on the CPU, if their digest is the recorded one."""
+    """The weights on the CPU, if their digest is the recorded one and they are safetensors."""
     found = sha256_of(folder / WEIGHTS)
     if found != meta["sha256"]:
         raise ValueError(
             f"weights in {folder} have sha256 {found[:12]}…, recorded is {meta['sha256'][:12]}…; "
             "the file was changed or damaged: restore it or train again"
         )
-    return load_file(folder / WEIGHTS, device="cpu")
+    try:
+        return load_file(folder / WEIGHTS, device="cpu")
+    except SafetensorError as error:
+        raise ValueError(
+            f"{folder / WEIGHTS} is no safetensors file ({error}); a pickle, which can run any "
+            "code, is never loaded: save the weights as safetensors where you trust them"
+        ) from error
 
 
 def weights_of(model: FoundationModel) -> dict[str, torch.Tensor]:
