@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ DIGITS = 2**256
 WHOLE = 2**63
 
 
+@cache
 def base_of(kind: str) -> str:
     """What a kind is without its default: ``varchar``, ``datetime``, ``json``, ``bytes``."""
     base = re.match(r"[a-z0-9<]+", kind.split(", ")[0])[0]
@@ -89,7 +91,7 @@ def comparable(kind: str, value: Any) -> Any:
     if base == "json":
         return json.dumps(_numbers(json.loads(value)), sort_keys=True)
     if base == "datetime":
-        return _to_precision(value, kind).isoformat()
+        return (value if value.microsecond == 0 else _to_precision(value, kind)).isoformat()
     if isinstance(value, float):
         return repr(value + 0.0)
     return value.hex() if isinstance(value, bytes) else value if base in BARE else str(value)
