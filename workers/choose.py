@@ -167,16 +167,18 @@ def training_command(recorded: Recorded | None) -> str:
 
     Paths are such as can be pasted into the shell it is printed in.
     """
-    from .study.spec import StudyError, read_study
+    from .study.experiment import read_experiment
+    from .study.spec import StudyError
 
     human = recorded is not None and recorded.species == "Homo sapiens"
     suited = {"lobe", "Desikan-Killiany"} if human else {"lfp2vec5", "Cosmos", "Beryl", "Allen"}
     for path in sorted((Path(__file__).parents[1] / "studies").glob("*.toml")):
         try:
-            spec = read_study(path)
+            spec = read_experiment(path).specs[0]
         except StudyError:
             continue
-        if spec.data.labels in suited and "lfp" in spec.data.modalities:
+        named = spec.study.registered is not None
+        if named and spec.data.labels in suited and "lfp" in spec.data.modalities:
             return f"fieldbase study run {_from_here(path)}"
     template = _from_here(Path(__file__).with_name("demo.toml"))
     return (

@@ -8,6 +8,7 @@ from pipeline.preprocessing import LfpParams, WindowParams
 from schemas import anatomy, prediction, recording, session, windows
 from schemas._registered import what_was_heard
 
+from .archive.packs import BETWEEN, EACH, PACKED
 from .choose import (
     Chosen,
     LocateError,
@@ -89,13 +90,16 @@ def locate(
 def _ingest(source: str, say: Say) -> dict[str, str]:
     """Read the file's metadata; the key of its Ingestion."""
     changed: list[str] = []
-    keys = register([source], base=Path.cwd(), notes=changed)
+    keys = register([source], base=Path.cwd(), subjects=EACH, notes=changed)
     if changed:
         raise LocateError(changed[0])
     if len(keys) != 1:
-        raise LocateError(f"{source} stands for {len(keys)} files; locate takes one at a time")
+        raise LocateError(
+            f"{source} stands for {len(keys)} recordings; locate takes one at a time"
+            + (f", FILE{BETWEEN}RECORDING" if Path(source).suffix in PACKED else "")
+        )
     file = {"nwb_file": keys[0]}
-    if (session.NwbFile & file).fetch1("file_kind") != "nwb":
+    if (session.NwbFile & file).fetch1("file_kind") == "features":
         raise LocateError(f"{source} is no NWB file; `fieldbase ingest embeddings` reads vectors")
     say(f"reading {source}")
     _populate(recording.Ingestion, [file], source)

@@ -13,12 +13,15 @@ from pipeline.nwb.summary import LfpSummary
 from schemas import recording
 from schemas._names import safe_name
 
+from .archive.packs import split_name
 from .choose import LocateError
 from .located import Located
 
 
 def check_target(source: str, folder: Path, *, write_nwb: bool) -> None:
     """Raise a LocateError before anything is computed if the copy could not be written."""
+    if write_nwb and split_name(source)[1] is not None:
+        raise LocateError(f"{source} is no NWB file to write a copy of; leave out --write-nwb")
     target = copy_path(source, folder)
     if write_nwb and target.exists():
         raise LocateError(f"{target} is there already; remove it or give another folder")
@@ -109,5 +112,8 @@ def _readable(source: str) -> str:
 
 
 def _stem(source: str) -> str:
+    file, packed = split_name(source)
+    if packed is not None:
+        return safe_name(f"{Path(file).stem}_{packed}")
     path = urlparse(source).path if "://" in source else source
     return PurePosixPath(Path(path).as_posix()).stem or "recording"

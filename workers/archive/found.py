@@ -1,5 +1,6 @@
 """A file that a source names, as it is now: what an NwbFile row would say of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,15 @@ def look_at_url(url: str) -> Found:
     except ReadError as error:
         return Found(url, None, url, kind_of(url), None, None, note=error.message)
     return Found(url, None, url, kind_of(url), served.bytes, served.etag)
+
+
+def total_bytes(files: Iterable[Found]) -> tuple[int, int]:
+    """Size of the files together, each once however many recordings it holds; of how many it is not
+    known.
+    """
+    sizes = {(one.root, one.path, one.asset): one.bytes for one in files}
+    known = [size for size in sizes.values() if size is not None]
+    return sum(known), len(sizes) - len(known)
 
 
 def told_path(path: str, mapping: dict[str, Any] | None, file_kind: str) -> str:

@@ -93,6 +93,7 @@ def _labels(file: Path, session: str | None, evidence: str | None, json: bool) -
 
 
 def _look(standings, revise: bool, json: bool) -> list[dict[str, Any]]:
+    from ..archive.found import total_bytes
     from ..archive.preview import preview
 
     rows = preview(standings)
@@ -103,8 +104,8 @@ def _look(standings, revise: bool, json: bool) -> list[dict[str, Any]]:
         return rows
     columns = ("path", "size", "layout", "lfp", "channels", "units", "registered", "copy")
     _print(rows, columns)
-    new = sum(row["bytes"] or 0 for row in rows if row["registered"] != "yes")
-    total = sum(row["bytes"] or 0 for row in rows)
+    new = total_bytes(one.found for one in standings if one.state != "same")[0]
+    total = total_bytes(one.found for one in standings)[0]
     show(f"{len(rows)} files, {_size(total)}; of these not registered yet: {_size(new)}")
     return rows
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from schemas import recording, session
 
-from ..archive.found import Found, SourceError
+from ..archive.found import Found, SourceError, total_bytes
+from ..archive.packs import BETWEEN, survey_of
 from ..archive.standing import Standing
 from ..ingest import stand
 from .effort import Counted, spell_effort
 from .models import answers
-from .plan import wanted
+from .plan import not_here, wanted
 from .spec import StudySpec
 
 LOOK_INTO = 20
@@ -55,12 +56,12 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
         **{name: _left(spec, key, n) for name, key, n in _asked(spec, folds, members)},
     }
     notes += _lone_probes([one.found for one in standings])
-    known = [one.bytes for one in files if one.bytes is not None]
-    notes.insert(0, f"{len(files)} files, {sum(known) / 2**20:,.1f} MiB, {folds} folds")
-    if len(known) < len(files):
-        notes.append(f"{len(files) - len(known)} files are URLs of unknown size")
+    size, unknown = total_bytes(files)
+    notes.insert(0, f"{len(files)} files, {size / 2**20:,.1f} MiB, {folds} folds")
+    if unknown:
+        notes.append(f"{unknown} files are URLs of unknown size")
     notes += spell_effort(spec, [*there.signals, *ahead.signals], folds)
-    return {"study": spec.study.name, "files": len(files), "bytes": sum(known), "jobs": jobs,
+    return {"study": spec.study.name, "files": len(files), "bytes": size, "jobs": jobs,
             "notes": notes}  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def _resolve(spec: StudySpec, base: Path, notes: list[str]) -> list[Standing]:
         except SourceError as error:
             missing.append(error)
     if not found:
-        raise missing[0]
+        raise not_here(spec.data, missing[0]) from missing[0]
     notes += [f"not resolved, and left out of these figures: {error}" for error in missing]
     return list(found.values())
 
@@ -114,8 +115,9 @@ def _unread(files: list[Found], spec: StudySpec, notes: list[str]) -> Recorded:
     from pipeline.nwb import ReadError, read_summary_isolated
     from schemas._ingest import DEADLINE_S, MEMORY
 
-    names, members, signals, blind = set(), 0, [], 0
-    for place, one in enumerate(files):
+    packed = [one for one in files if one.file_kind == "lfpack"]
+    names, members, signals, blind = _packed(packed), len(packed), _packed_signals(packed, notes), 0
+    for place, one in enumerate([one for one in files if one.file_kind != "lfpack"]):
         source = one.source
         if one.remote or place >= LOOK_INTO or not source.endswith(".nwb"):
             names.add(_subject(one))
@@ -136,6 +138,30 @@ def _unread(files: list[Found], spec: StudySpec, notes: list[str]) -> Recorded:
             "its own unless its folder in the archive says whose it is"
         )
     return Recorded(len(names), members, signals)
+
+
+def _packed(files: list[Found]) -> set[str]:
+    """Whose the recordings of packed files are."""
+    return {str(one.mapping.get("subject") or one.source) for one in files}
+
+
+def _packed_signals(files: list[Found], notes: list[str]) -> list[Counted]:
+    """Channels and length (s) of each recording of packed files, by their headers."""
+    from pipeline.nwb import ReadError
+
+    found = []
+    for path in dict.fromkeys(one.source.rpartition(BETWEEN)[0] for one in files):
+        try:
+            held = survey_of(path)
+        except ReadError as error:
+            notes.append(f"{Path(path).name} cannot be read and would be left out: {error}")
+            continue
+        asked = [one for one in files if one.source.startswith(path + BETWEEN)]
+        for one in asked:
+            header = held.get(one.mapping["recording"])
+            if header is not None:
+                found.append(Counted(header.n_channels, header.n_samples / header.rate))
+    return found
 
 
 def _lone_probes(files: list[Found]) -> list[str]:

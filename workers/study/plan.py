@@ -10,7 +10,7 @@ from schemas import anatomy, dataset, recording, session, windows
 from schemas._revisions import superseded
 
 from ..archive.find import refuse_secrets
-from ..archive.found import told_path
+from ..archive.found import SourceError, told_path
 from .beside import beside, files_with_invalid, missing_session_file
 from .spec import Data, StudyError, StudySpec
 
@@ -75,6 +75,11 @@ def wanted(study: str, table: str) -> list[dict[str, str]]:
     return rows.to_dicts(order_by="member_name, member")
 
 
+def not_here(data: Data, error: SourceError) -> SourceError:
+    """What is said where the recordings cannot be found, with how to get them."""
+    return SourceError(f"{error}. {data.obtain}" if data.obtain else str(error))
+
+
 def request_windows(spec: StudySpec, files: list[str]) -> Members:
     """Ask for windows of every session (and probe) in the ingested `files`, with its labels."""
     members = Members()
@@ -88,7 +93,7 @@ def request_windows(spec: StudySpec, files: list[str]) -> Members:
             if "lfp" in sources:
                 members.notes += missing_session_file(sources["session"], members.notes)
             name = ask_windows(params, sources)
-            label_set = best_labels(spec.data, sources["session"])
+            label_set = best_labels(spec.data, sources["session"], sources.get("lfp"))
             members.windows[name] = label_set
             remember(spec.study.name, "windows_task", name)
     if not members.windows:
@@ -229,22 +234,38 @@ def ask_windows(params: dict[str, str], sources: dict[str, Any]) -> str:
     return mark
 
 
-def best_labels(data: Data, name: str) -> str | None:
-    """The session's label set that names most channels in the scheme; stronger evidence first."""
+def best_labels(data: Data, name: str, series: dict[str, Any] | None = None) -> str | None:
+    """The session's label set that names most channels in the scheme; stronger evidence first.
+
+    Of an LFP series only its own channels count: where each probe has a file of its own, so do
+    the labels.
+    """
     if data.labels is None:
         return None
+    probes = None if series is None else _probes_of(series)
     ranked = []
     sets = (recording.LabelSet & {"session": name}).to_dicts()
     old = superseded(row["nwb_file"] for row in sets if row["nwb_file"])
     for row in [row for row in sets if row["nwb_file"] not in old]:
         if data.label_origin is not None and data.label_origin != row["origin"]:
             continue
-        entries = (recording.LabelEntry & {"label_set": row["label_set"]}).to_arrays("cleaned")
-        known = sum(map_label(text, data.labels).region is not None for text in entries)
-        if known:
+        entries = recording.LabelEntry & {"label_set": row["label_set"]}
+        named = [
+            probe
+            for probe, text in zip(*entries.to_arrays("probe", "cleaned"), strict=True)
+            if map_label(text, data.labels).region is not None
+        ]
+        here = len(named) if probes is None else sum(probe in probes for probe in named)
+        if here:
             rank = STRONGEST_FIRST.index(row["evidence"])
-            ranked.append((rank, -known, row["origin"], row["label_set"]))
+            ranked.append((rank, -here, -len(named), row["origin"], row["label_set"]))
     return min(ranked)[-1] if ranked else None
+
+
+def _probes_of(series: dict[str, Any]) -> set[str]:
+    """Probes whose channels the columns of an LFP series are."""
+    columns = recording.LfpColumn & {name: series[name] for name in ("nwb_file", "series")}
+    return set(columns.to_arrays("probe"))
 
 
 def _label(file: dict[str, str]) -> str:

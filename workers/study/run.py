@@ -7,7 +7,7 @@ from typing import Any
 from schemas import analysis, anatomy, dataset, embedding, prediction, recording, training, windows
 from schemas._tables import among
 
-from ..ingest import register
+from ..ingest import SourceError, register
 from ..making import make_rows
 from ..register import register_study_model
 from . import models, plan
@@ -56,10 +56,13 @@ def run_study(
     outcome = Outcome(wait=wait)
     plan.enter_study(spec)
     data, notes = spec.data, outcome.notes
-    files = register(
-        data.recordings, base=base, lab=data.lab, mapping=data.mapping, subjects=data.subjects,
-        notes=notes, say=say,
-    )  # fmt: skip
+    try:
+        files = register(
+            data.recordings, base=base, lab=data.lab, mapping=data.mapping, subjects=data.subjects,
+            notes=notes, say=say,
+        )  # fmt: skip
+    except SourceError as error:
+        raise plan.not_here(data, error) from error
     say(f"{len(files)} files")
     for file in files:
         plan.remember(spec.study.name, "nwb_file", file)
