@@ -137,13 +137,12 @@ class Crew:
 
         One that has begun stays: a job comes into other hands only where there are others.
         """
-        while len(ready := [m for m in self.team if m[0].is_alive() and m[1].value]) < 2:
+        while len(ready := [member for member in self.team if self._is_ready(member)]) < 2:
             self.watch()
         process, stage = draw.choice(ready)
         if draw.random() < 0.7:
             process, stage = self._aim(draw.choice(AIMED), ready) or (process, stage)
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGSTOP)
+        os.kill(process.pid, signal.SIGSTOP)
         hit = STAGES[stage.value]
         holds = self._ask(
             f"SELECT nwb_file, connection_id FROM {self.queued.full_table_name} "
@@ -156,6 +155,10 @@ class Crew:
             self.held[key] = time.monotonic(), lease
         self.found.kills += 1
         self.found.hits[hit] += 1
+
+    def _is_ready(self, member: tuple[Any, Any]) -> bool:
+        process, stage = member
+        return process.pid not in self.killed and process.is_alive() and stage.value > 0
 
     def restarted(self) -> None:
         """The database was away: how long jobs took to recover says nothing of workers."""
