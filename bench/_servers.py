@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ def server(backend: str, *, lasting: bool = False) -> Iterator[Path]:
         Let MySQL keep what is committed if it is killed, as every server but a test's does.
     """
     before = dict(os.environ)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes the server down with it
     os.environ["FIELDBASE_MYSQL_LASTING"] = str(int(lasting))
     try:
         if backend == "mysql":
