@@ -40,7 +40,7 @@ class Outcome:
             told = json.dumps(self.value)
             return "read outside of the file" if MARK in told or str(MARKED) in told else None
         stage, message, way_out = self.error
-        if stage in ("crash", "memory", "deadline") or "report this" in way_out:
+        if stage in ("crash", "memory") or "report this" in way_out:
             return f"what only the limits ended, or no clear error: {stage}: {message}"
         if not way_out or "\n" in message or len(message) > LONGEST:
             return f"an error that is not one sentence: {message[:300]!r}"

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .summary import FileSummary
 
 MEMORY_BYTES = 4 << 30
 DEADLINE_S = 900.0
+COMPUTING_S, COMPUTING_BYTES_S = 25.0, 5e6  # a small file, and each byte of a large one
 
 
 def read_summary_isolated(
@@ -130,6 +132,8 @@ def _out_of_memory(source: str, memory_bytes: int) -> ReadError:
 def _died(
     source: str, code: int, noise: str, memory_bytes: int, deadline_s: float | int
 ) -> ReadError:
+    if code == -getattr(signal, "SIGXCPU", 0):
+        return _too_slow(source, computing_s(source) or deadline_s)
     if code == -getattr(signal, "SIGALRM", 0):
         return _too_slow(source, deadline_s)
     if "MemoryError" in noise or "bad_alloc" in noise or "annot allocate memory" in noise:
@@ -158,6 +162,7 @@ def main() -> None:
 def work(target: str, source: str, result: Path, memory_bytes: int, deadline_s: float) -> None:
     """What the child does: limit itself, call the target, write its value or its error."""
     _limit(memory_bytes, deadline_s)
+    _limit_computing(source)
     try:
         module, _, name = target.partition(":")
         answer = {"value": getattr(importlib.import_module(module), name)(source)}
@@ -193,6 +198,25 @@ def _limit(memory_bytes: int, deadline_s: float | int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     except (ValueError, OSError):  # macOS refuses; the deadline still holds
         pass
+
+
+def _limit_computing(source: str) -> None:
+    """Stop a reader that turns in circles, long before one that waits for a slow disk."""
+    seconds = computing_s(source)
+    if os.name != "posix" or seconds is None:
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = int(time.process_time() + seconds)
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
+
+
+def computing_s(source: str) -> float | None:
+    """Processor time that a local file of its size may take (s); None for any other."""
+    path = Path(source)
+    return COMPUTING_S + path.stat().st_size / COMPUTING_BYTES_S if path.is_file() else None
 
 
 if __name__ == "__main__":

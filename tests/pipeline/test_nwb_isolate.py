@@ -24,6 +24,9 @@ BAD_READERS = """
     def hang_deaf(source):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
         time.sleep(60)
+    def spin(source):
+        while True:
+            pass
     def crash(source):
         os.kill(os.getpid(), signal.SIGSEGV)
     def leave(source):
@@ -120,3 +123,18 @@ def test_no_child_outlives_its_deadline_when_the_parent_dies(tmp_path):
         [*command, *limits], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}
     )
     assert child.wait(20) != 0
+
+
+def test_a_reader_that_turns_in_circles_is_stopped_by_what_it_computed(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.nwb.isolate.COMPUTING_S", 1.0)
+    small = tmp_path / "small.nwb"
+    small.write_bytes(b"x")
+    from pipeline.nwb import isolate
+
+    child = "import pipeline.nwb.isolate as i; i.COMPUTING_S = 1.0; from pathlib import Path; "
+    child += f"i.work('bad_readers:spin', {str(small)!r}, Path('r.json'), 2 << 30, 60.0)"
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    ended = subprocess.run([sys.executable, "-c", child], cwd=tmp_path,
+                           env={**os.environ, "PYTHONPATH": paths}, timeout=50)  # fmt: skip
+    told = isolate._died(str(small), ended.returncode, "", 2 << 30, 600.0)
+    assert (told.stage, "took more than 1 s" in told.message) == ("deadline", True)
