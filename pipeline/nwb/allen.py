@@ -28,7 +28,7 @@ class AllenLayout(Layout):
         kinds = {kind_of(node) for place in places for _, node in children(file, place)}
         if kinds & {"EcephysProbe", "EcephysElectrodeGroup"}:
             return True
-        columns = file.get(ELECTRODES, {})
+        columns = dict(children(file, ELECTRODES))
         return "probe_vertical_position" in columns and bool(
             {"local_index", "probe_channel_number"} & set(columns)
         )

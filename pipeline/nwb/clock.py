@@ -94,7 +94,8 @@ def clock_of(series: h5py.Group, n_samples: int, declared: float | None) -> Cloc
     if timed and len(stamps) and n_samples:
         return _measured(stamps, n_samples, declared)
     node = series.get("starting_time")
-    start = (as_number(node[()]) if isinstance(node, h5py.Dataset) else None) or 0.0
+    single = isinstance(node, h5py.Dataset) and node.shape in ((), (1,))
+    start = (as_number(node[()]) if single else None) or 0.0
     rate = declared if is_rate(declared) else float("nan")
     return Clock(n_samples, rate, start, start + n_samples / rate)
 

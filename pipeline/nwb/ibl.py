@@ -6,7 +6,7 @@ import h5py
 
 from .layout import ELECTRODES, Layout, Localization
 from .summary import Evidence
-from .tables import Table, as_text, read_text
+from .tables import Table, as_text, children, read_text
 
 _NEW = re.compile(r"^ElectricalSeriesProbe\d\d(Shank\d)?(AP|LF)$")
 _LEGACY = re.compile(r"^ElectricalSeries(Probe\d\d)?(Ap|Lf)$")
@@ -25,10 +25,10 @@ class IblLayout(Layout):
     @classmethod
     def matches(cls, file: h5py.File) -> bool:
         """IBL series names, its atlas columns, or its name as institution."""
-        names = list(file.get("acquisition", {}))
+        names = [name for name, _ in children(file, "acquisition")]
         if any(_NEW.match(name) or _LEGACY.match(name) for name in names):
             return True
-        if {"beryl_location", "cosmos_location", "ibl_x"} & set(file.get(ELECTRODES, {})):
+        if {"beryl_location", "cosmos_location", "ibl_x"} & set(dict(children(file, ELECTRODES))):
             return True
         return "international brain lab" in (read_text(file, "general/institution") or "").lower()
 
