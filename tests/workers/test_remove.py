@@ -6,6 +6,23 @@ import signal
 from pathlib import Path
 
 import pytest
+from removal_steps import (
+    after_one_object,
+    after_the_commit,
+    among_the_rows,
+    before_the_commit,
+    before_the_list,
+    before_the_list_goes,
+    before_the_rows,
+    changed,
+    content,
+    everything,
+    failed,
+    leave_a_failed_try,
+    removing,
+    subjects_of,
+    training_of,
+)
 
 NAME = "removed_small"
 STUDY = {
@@ -17,7 +34,6 @@ STUDY = {
     "model": [{"name": "band power", "family": "band_power"}],
     "analyses": {"evaluation": {"draws": 20}, "linear_probes": ["region"]},
 }
-TIMES = {"read_seconds", "added", "registered"}
 
 
 @pytest.fixture(autouse=True)
@@ -84,51 +100,6 @@ def _remove_all(kind, *names):
             continue
 
 
-def everything(home):
-    """Every row of every table but those of workers, the queues' keys, and every stored file."""
-    from schemas import operation
-    from schemas._tables import computed_tables
-    from workers.export.lineage import all_tables
-
-    passing = {"operation.Worker", "operation.Lease"}
-    found = {
-        name: sorted(repr(sorted(row.items(), key=str)) for row in _plain(table()))
-        for name, table in all_tables().items()
-        if name not in passing
-    }
-    found |= {f"{name} queue": sorted(map(repr, t.jobs.keys())) for name, t in computed_tables()}
-    files = (path for path in (home / "stores").rglob("*") if path.is_file())
-    assert operation.JobError in all_tables().values()
-    return found | {"files": sorted(str(path) for path in files)}
-
-
-def _plain(table):
-    hidden = set(table.heading.schema_objects)
-    return table.proj(*(name for name in table.heading.names if name not in hidden)).to_dicts()
-
-
-def content(file):
-    """Rows that a file brought and digests of the windows cut from it, without times."""
-    from schemas import recording, windows
-    from workers.export.lineage import all_tables
-
-    key = {"nwb_file": file}
-    name = (recording.IngestionSession & key).fetch1("session")
-    found = {}
-    for place, table in all_tables().items():
-        for column, value in (("nwb_file", file), ("session", name)):
-            if column in table().heading.names and not place.startswith("operation"):
-                rows = _plain(table() & {column: value})
-                kept = [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
-                found[place, column] = sorted(map(repr, kept))
-    cut = windows.Windows * windows.WindowsTask.proj("session") & {"session": name}
-    return found | {"windows": sorted(cut.to_arrays("content_digest"))}
-
-
-def changed(before, after):
-    return {name for name in after if after[name] != before.get(name)}
-
-
 def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
     from schemas import _lease, operation, training
     from schemas._stores import store_named
@@ -155,7 +126,7 @@ def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
     assert any("registered model 'removed'" in note for note in plan.notes)
     assert everything(home) == whole
 
-    _leave_a_failed_try(other)
+    leave_a_failed_try(other)
     store_named("checkpoints").put_buffer(b"state", f"unfinished/{other}/7/state.json")
     taken = plan_removal("training", "removed")
     assert (taken.trainings, taken.models) == ([registered], ["removed"])
@@ -166,7 +137,7 @@ def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
     _lease.end()
     remove("study", NAME)
     assert not training_of(NAME)
-    assert not len(operation.JobError & {"failed_table": "training.Training"} & _failed(other))
+    assert not len(operation.JobError & {"failed_table": "training.Training"} & failed(other))
     assert not [path for path in everything(home)["files"] if other in path]
     subjects = subjects_of(small_lab)
     assert len(subjects) == 2
@@ -175,40 +146,6 @@ def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
         assert told.rows["recording.Channel"] == 8
     after = everything(home)
     assert {name: after[name] for name in changed(before, after)} == {}
-
-
-def training_of(study):
-    from schemas import dataset
-
-    asked = {"study": study, "member_table": "training_task"}
-    return sorted(map(str, (dataset.StudyMember & asked).to_arrays("member")))
-
-
-def subjects_of(folder):
-    from schemas import session
-
-    names = [path.parent.name.removeprefix("sub-") for path in folder.rglob("*.nwb")]
-    return [name for name in names if len(session.Subject & {"subject_id": name})]
-
-
-def _failed(training):
-    from schemas._tables import job_digest
-
-    return {"job": job_digest({"training": training})}
-
-
-def _leave_a_failed_try(training):
-    from datetime import datetime
-
-    from schemas import operation
-
-    operation.JobError.insert1(
-        {
-            "failed_table": "training.Training", **_failed(training), "attempt": 1,
-            "failed_key": {"training": training}, "error_kind": "permanent",
-            "error_stage": "test", "error_message": "test", "failed_at": datetime(2024, 1, 1),
-        }
-    )  # fmt: skip
 
 
 def test_a_file_that_was_removed_comes_again_with_the_same_rows(recorded, home):
@@ -229,87 +166,6 @@ def test_a_file_that_was_removed_comes_again_with_the_same_rows(recorded, home):
     assert changed(before, everything(home)) == set()
     recorded()
     assert content(key) == first
-
-
-def in_child(act):
-    """Run `act` in a process of its own, connected anew; how it ended, negative if killed."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            import schemas
-
-            schemas.connect(create=False)
-            act()
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}", flush=True)
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def removing(path, arm):
-    """Remove a file in a process that is killed where `arm` says."""
-
-    def act():
-        from workers.remove import remove
-
-        arm()
-        remove("file", path)
-
-    return in_child(act)
-
-
-def before_the_list():
-    from workers.remove import apply
-
-    apply._write_down = die
-
-
-def before_the_rows():
-    from workers.remove import apply
-
-    apply._delete_rows = die
-
-
-def among_the_rows():
-    from schemas import recording
-
-    recording.LfpSeries.delete_quick = die
-
-
-def before_the_commit():
-    from schemas import session
-
-    session.schema.connection.commit_transaction = die
-
-
-def after_the_commit():
-    from workers.remove import apply
-
-    apply._forget_jobs = lambda plan, true=apply._forget_jobs: (
-        true(plan) if plan.objects and apply.session.schema.connection.in_transaction else die()
-    )
-
-
-def after_one_object():
-    from workers import collect
-
-    def remove(store, path, true=collect._remove_object):
-        true(store, path)
-        die()
-
-    collect._remove_object = remove
-
-
-def before_the_list_goes():
-    from workers.remove import apply
-
-    apply.clear = die
-    apply.Path.unlink = die
 
 
 @pytest.mark.parametrize(
