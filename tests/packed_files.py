@@ -52,7 +52,8 @@ def write_recording(
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         lfpack.compress_to_h5(
             folder / "volts.npy", path, name, h=header, chunk=CHUNK, overlap=128, n_jobs=1,
-            epsilon=2.0, alpha=1.0, fs=RATE, sglx_meta={"typeThis": "imec", "imDatPrb_type": 0, "imDatPrb_sn": 1234},
+            epsilon=2.0, alpha=1.0, fs=RATE,
+            sglx_meta={"typeThis": "imec", "imDatPrb_type": 0, "imDatPrb_sn": 1234},
             saturation_intervals=[[10_000, 12_000]], saturation_attrs={"fs": RAW_RATE}, **options,
         )  # fmt: skip
     (folder / "volts.npy").unlink()

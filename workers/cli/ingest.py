@@ -18,8 +18,9 @@ def ingest(
     source: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs or URLs; dandi:000022, dandi:000022@VERSION/GLOB, "
-            "allen:SESSION, ibl:EID; or: labels FILE; or: embeddings FILE."
+            help="Files, folders, globs or URLs; FILE.h5::GLOB of lfpack; dandi:000022, "
+            "dandi:000022@VERSION/GLOB, allen:SESSION, ibl:EID; or: labels FILE; or: "
+            "embeddings FILE."
         ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
