@@ -88,12 +88,25 @@ def tables(database):
     drop_schemas(database, prefix)
 
 
+@pytest.fixture(scope="module")
+def roots_used():
+    """Names of data roots that go with this file of tests; what lies in them is forgotten then."""
+    names = []
+    yield names
+    schemas = sys.modules.get("schemas")
+    if names and schemas is not None and schemas._active is not None:
+        there = schemas.session.NwbFile & [{"root": name} for name in names]
+        if there:
+            there.delete(prompt=False)
+
+
 @pytest.fixture
-def roots(tmp_path, monkeypatch):
+def roots(tmp_path, monkeypatch, roots_used):
     """A data root of this test alone: name and folder."""
     folder = tmp_path / "root"
     folder.mkdir()
     name = f"root-{tmp_path.name}"[:60]
+    roots_used.append(name)
     monkeypatch.setenv("FIELDBASE_ROOTS", f'{{"{name}": "{folder}"}}')
     return name, folder
 

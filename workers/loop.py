@@ -21,6 +21,7 @@ from .stop import StopSign
 AT_ONCE = 10  # jobs that one populate() may take; a GPU's are long, and taken one by one
 BEHIND = 20  # times in a row that others may take all a worker looked at, before it waits
 ROOM_BYTES = 256 << 20  # below this much free space no job begins
+SURE_S = 1.0  # between the two looks that find a worker idle
 PAUSE_S = float(os.environ.get("FIELDBASE_PAUSE", 30))
 LONGEST_PAUSE_S = 600.0
 
@@ -112,12 +113,16 @@ class _Worker:
             self.stop.request_in(left, "the time is over")
         try:
             self._take_lease()
+            idle = False
             while not self.stop.requested:
                 if self._round():
+                    idle = False
                     continue
-                if self.orders.until_idle and self._surviving(self._is_idle):
+                # twice: a dead worker's lease looks alive while another process reaps it
+                before, idle = idle, self.orders.until_idle and self._surviving(self._is_idle)
+                if before and idle:
                     break
-                self.stop.wait(self.orders.poll_s)
+                self.stop.wait(min(self.orders.poll_s, SURE_S) if idle else self.orders.poll_s)
         except Stopped:
             pass
         finally:

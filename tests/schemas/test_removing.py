@@ -28,8 +28,8 @@ def test_a_file_whose_channels_another_brought_is_read_again(
     from schemas import recording, session
     from workers.remove import plan_removal, remove
 
-    first = summary(session_id="shared", units=[], lfp=[])
-    second = summary(session_id="shared", trials=[])
+    first = summary(session_id="brought by two", units=[], lfp=[])
+    second = summary(session_id="brought by two", trials=[])
     (alone,) = ingest(second=second)
     name = (recording.IngestionSession & {"nwb_file": alone}).fetch1("session")
     expected = rows_of_session(name)

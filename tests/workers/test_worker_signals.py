@@ -21,7 +21,9 @@ def test_a_sigterm_that_populate_answers_itself_ends_the_worker_in_order():
         finally:
             signal.signal(signal.SIGTERM, before)
 
-    table = SimpleNamespace(populate=populate, jobs=SimpleNamespace(refresh=lambda *_: None))
+    table = SimpleNamespace(
+        populate=populate, jobs=SimpleNamespace(refresh=lambda *_: None, due=lambda *_: False)
+    )
     with StopSign(1.0) as stop:
         cpu = [Device("cpu")]
         worker = _Worker(Orders(lanes=("io",)), cpu, stop, lambda text: None, lambda job: None)
