@@ -85,6 +85,9 @@ def crew(tables, roots, nobody_asks):
     """Workers as processes of their own, on files that take a known time to read."""
     from crew import Crew
 
+    from schemas import _lease
+
+    _lease.end()  # this process reaps nobody, who may only have lost a connection
     nobody_asks(tables.recording.Ingestion)
     made = Crew(tables, roots[1])
     yield made

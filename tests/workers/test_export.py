@@ -126,7 +126,7 @@ def test_an_unknown_study_and_a_folder_that_is_there_are_refused(mice, tmp_path)
     assert not (tmp_path / "x").exists()
 
 
-def test_an_exported_model_answers_as_the_stored_one(model, tmp_path):
+def test_an_exported_model_answers_as_the_stored_one(model, asked_by_mice, tmp_path):
     from pipeline.training.checkpoint import load_checkpoint
     from pipeline.training.inference import predict_windows
     from schemas import training, windows
@@ -136,7 +136,8 @@ def test_an_exported_model_answers_as_the_stored_one(model, tmp_path):
 
     trained = (training.RegisteredModel & {"registered_model": "small"}).fetch1("training")
     folder = export_model("small", tmp_path / "small")
-    heard = load_windows(windows.Windows().keys(limit=1)[0]["windows"])
+    mine = asked_by_mice(windows.WindowsTask, "windows_task", "windows")
+    heard = load_windows(mine.keys(limit=1)[0]["windows"])
     ours, theirs = (
         predict_windows(one, heard, batch_size=8, device="cpu").outputs
         for one in (load_checkpoint(folder), load_model(trained, "cpu"))
