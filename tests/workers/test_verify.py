@@ -7,15 +7,17 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def embedded(mice):
+def embedded(mice, asked_by_mice):
     """The study of the mice, with an embedding too."""
     from pipeline.models import EmbedParams
     from schemas import embedding, training, windows
 
-    trained = training.TrainingTask.proj("model") * training.Training.proj()
+    mine = asked_by_mice(training.TrainingTask, "training_task", "training")
+    trained = mine.proj("model") * training.Training.proj()
     name = (trained & {"model": _band_power()}).keys(limit=1)[0]["training"]
+    cut = asked_by_mice(windows.WindowsTask, "windows_task", "windows").keys(limit=1)[0]
     asked = embedding.EmbeddingTask.ensure(
-        training=name, windows=windows.Windows().keys(limit=1)[0]["windows"],
+        training=name, **cut,
         **embedding.EmbedParamSet.register(None, EmbedParams()),
     )  # fmt: skip
     embedding.Embedding.populate(asked)
