@@ -66,10 +66,11 @@ def test_a_transaction_is_over_once_its_connection_is_replaced(database):
 
 
 def test_a_lost_lease_that_could_not_be_replaced_at_once_is_replaced_by_one_like_it(
-    lease, monkeypatch
+    lease, tables, monkeypatch
 ):
     from schemas import _lease
 
+    tables.operation.Lease.update1({"lease": lease.number, "lease_state": "lost"})
     lease.lost, lease.before_job = True, lambda key: False
     whole = _lease.server_now
     away = iter([ConnectionRefusedError("the server is away")])
