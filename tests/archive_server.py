@@ -7,12 +7,13 @@ blobs behind a redirect and by ranges, and fails where it is told to.
 import hashlib
 import json
 import re
+import socket
 import sys
 import threading
 import time
 import uuid
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,6 +72,7 @@ class Archive(ThreadingHTTPServer):
         self.page_size = 5
         self.token = None
         self.patience_s = 30.0
+        self.connected = set()
 
     @property
     def api(self):
@@ -98,6 +100,21 @@ class Archive(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """A client that hangs up is no news."""
+
+    def process_request(self, request, client_address):
+        self.connected.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        self.connected.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self):
+        """End kept connections too: the next archive may come by the same port."""
+        super().server_close()
+        for connection in list(self.connected):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -5,9 +5,11 @@ by `plan_chunks`, fetched exactly, neighbours together and some ahead, and dropp
 """
 
 import bisect
+import gc
 import io
 import itertools
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Container, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,8 +45,35 @@ class _Piece:
         self.future: Future[bytes] | None = None
 
 
+class _Collector:
+    """Python's collector of cycles, off while a remote file is open.
+
+    What it finds may belong to h5py, and freeing that takes the lock which the thread that reads
+    holds while it waits for our threads: were it to run in one of them, both would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._holders, self._was_on = threading.Lock(), 0, False
+
+    def hold(self) -> None:
+        with self._lock:
+            if not self._holders:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._holders += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if not self._holders and self._was_on:
+                gc.enable()
+
+
+_COLLECTOR = _Collector()
+
+
 class RemoteFile(io.RawIOBase):
-    """A file behind a URL.
+    """A file behind a URL; while it is open, cycles are collected only when a read is planned.
 
     Attributes
     ----------
@@ -57,6 +86,7 @@ class RemoteFile(io.RawIOBase):
     """
 
     def __init__(self, url: str):
+        self._open = False
         self.served: Served = ask_about(url)
         if not self.served.ranges or self.served.bytes is None:
             raise ReadError(
@@ -73,6 +103,8 @@ class RemoteFile(io.RawIOBase):
         self._waiting: list[_Piece] = []  # not asked for yet, the next one last
         self._ahead = 0
         self._name = f"<remote file {next(_NUMBER)}>"
+        _COLLECTOR.hold()
+        self._open = True
         _OPEN[self._name] = self
 
     def __repr__(self) -> str:
@@ -118,6 +150,7 @@ class RemoteFile(io.RawIOBase):
     def plan(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Announce ranges (start, stop) in the order in which they will be read."""
         self._drop_plan()
+        gc.collect(1)
         for start, stop in ranges:
             last = self._order[-1] if self._order else None
             joins = last is not None and 0 <= start - last.stop <= JOIN_BYTES
@@ -130,10 +163,12 @@ class RemoteFile(io.RawIOBase):
         self._waiting = self._order[::-1]
 
     def close(self) -> None:
-        if not self.closed:
+        if self._open:
+            self._open = False
             self._drop_plan()
             self._blocks.clear()
             log.debug("%s: %d bytes fetched of %d", self.url, self.fetched, self.size)
+            _COLLECTOR.release()
         super().close()
 
     def _piece_of(self, start: int, stop: int) -> _Piece | None:

@@ -1,6 +1,7 @@
 """Reading behind a URL moves what it needs, outlasts short trouble, and names lasting trouble."""
 
 import struct
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -84,6 +85,37 @@ def test_a_long_read_holds_a_bounded_part_of_the_file_in_memory(archive, tmp_pat
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 90e6
+
+
+COLLECTING = """
+import gc, sys
+import h5py
+import pipeline.nwb.remote as remote
+from pipeline.nwb.http import fetch_range
+
+class Lost:
+    pass
+
+def collect_and_fetch(*args, **kwargs):  # as the interpreter may at any time
+    if gc.isenabled():
+        gc.collect()
+    return fetch_range(*args, **kwargs)
+
+remote.fetch_range = collect_and_fetch
+with remote.RemoteFile(sys.argv[1]) as handle, h5py.File(handle, "r") as file:
+    lost = Lost()
+    lost.itself, lost.file = lost, h5py.File(sys.argv[2], "r")
+    del lost
+    assert file["acquisition/ES/data"][:100].shape == (100, 16)
+assert gc.isenabled()
+"""
+
+
+def test_cycles_that_hold_hdf5_files_do_not_stop_a_reading_for_ever(archive, tmp_path):
+    write_lfp(tmp_path / "a.nwb", 40, (12500, 16))  # chunks fetched by other threads
+    _, url = publish(archive, (tmp_path / "a.nwb").read_bytes())
+    command = [sys.executable, "-c", COLLECTING, url, tmp_path / "a.nwb"]
+    subprocess.run(command, check=True, timeout=60)
 
 
 def test_what_a_server_fails_at_for_a_moment_is_asked_again(archive, tmp_path):
