@@ -14,6 +14,7 @@ from .folds import ProbeFold, held_out_groups, session_blocks, time_block_folds
 from .intervals import Clusters, IntervalParams, cluster
 from .metrics import classification_scores
 from .scores import ScoreRow, as_labels
+from .softmax import SMALL, class_scores, fit_softmax
 
 
 class ProbeParams(Params):
@@ -157,14 +158,24 @@ def fit_predict(
     params: ProbeParams,
 ) -> np.ndarray:
     """Standardise on the training samples, fit, and name the class of each test sample."""
-    from sklearn.linear_model import LogisticRegression
-
+    classes, known = np.unique(labels.astype(str), return_inverse=True)
+    dtype = np.float64 if train.size <= SMALL else np.float32
     center, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 0, spread, 1)
-    weight = None if params.class_weight == "none" else params.class_weight
-    probe = LogisticRegression(C=params.c, class_weight=weight, max_iter=params.max_iterations)
-    probe.fit((train - center) / spread, labels.astype(str))
-    return probe.predict((test - center) / spread).astype(object)
+
+    def standardised(x: np.ndarray) -> np.ndarray:
+        return ((x - center) / spread).astype(dtype)
+
+    coef, intercept = fit_softmax(
+        standardised(train),
+        known,
+        len(classes),
+        c=params.c,
+        balanced=params.class_weight == "balanced",
+        max_iterations=params.max_iterations,
+    )
+    found = class_scores(standardised(test), coef, intercept).argmax(axis=1)
+    return classes[found].astype(object)
 
 
 def _scores(
