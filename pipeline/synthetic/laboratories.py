@@ -48,7 +48,16 @@ HARDWARE = {
     "allen": Hardware(1249.9984, 1.0, 0.1, (), 1.5, 10.0, 60.0, 3.0),
     "ibl": Hardware(2500.0213, 0.7, 0.5, IBL_ATTENUATION, 0.3, 25.0, 50.0, 5.0),
     "generic": Hardware(1250.0, 1.3, 0.3, ((300.0, 1.0), (600.0, 10.0)), 3.0, 10.0, 60.0, 8.0),
+    "nhp": Hardware(2500.0, 0.9, 0.5, ((400.0, 1.0), (800.0, 8.0)), 2.0, 18.0, 60.0, 6.0),
+    "sinaps": Hardware(1250.0, 1.1, 0.1, ((400.0, 1.0), (600.0, 4.0)), 5.0, 12.0, 60.0, 4.0),
 }
+"""Recording chains; those of ``nhp`` and ``sinaps`` are made up, measured nowhere."""
+
+NUMBER = {"allen": 0, "generic": 1, "ibl": 2, "nhp": 3, "sinaps": 4}
+"""Which stream of random numbers a laboratory draws from; never to be renumbered."""
+
+LAB = {"nhp": "synthetic macaque lab", "sinaps": "synthetic SiNAPS-like lab"}
+"""What files of the generic layout call their laboratory, where not the generic one."""
 
 
 def response(hardware: Hardware, freqs: Float[np.ndarray, " freq"]) -> Float64[np.ndarray, " freq"]:

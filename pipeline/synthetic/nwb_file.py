@@ -10,6 +10,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.file import Subject
 from pynwb.misc import Units
 
+from .brains import SPECIES
 from .session import LabParams, SyntheticSession
 
 STATEMENT = "Synthetic data made by fieldbase: no animal was recorded."
@@ -25,6 +26,7 @@ def new_file(params: LabParams, made: SyntheticSession, *, lab: str, part: str) 
         What this file holds of the session.
     """
     name = subject_name(params, made.subject)
+    species, age = SPECIES.get(params.brain, ("Mus musculus", f"P{110 + 3 * made.subject}D"))
     key = f"fieldbase-synthetic/{params.digest}/{made.subject}/{made.session}/{part}"
     return NWBFile(
         session_description=f"{STATEMENT} Layout {params.layout}, {part}.",
@@ -39,12 +41,20 @@ def new_file(params: LabParams, made: SyntheticSession, *, lab: str, part: str) 
         notes=f"{STATEMENT} Regions are those the signal was made from.",
         subject=Subject(
             subject_id=name,
-            species="Mus musculus",
+            species=species,
             sex="MF"[made.subject % 2],
-            age=f"P{110 + 3 * made.subject}D",
+            age=age,
+            genotype=genotype(params, made.subject),
             description="synthetic subject",
         ),
     )
+
+
+def genotype(params: LabParams, subject: int) -> str | None:
+    """What a laboratory that studies disease writes of its animals; None in any other."""
+    if not params.diseased:
+        return None
+    return "App/Psen1 (synthetic)" if subject < params.diseased else "wild type (synthetic)"
 
 
 def subject_name(params: LabParams, subject: int) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from pynwb import NWBFile
 from pynwb.ecephys import LFP, ElectricalSeries
 
+from .laboratories import LAB
 from .nwb_file import (
     add_behavior,
     add_units,
@@ -22,11 +23,12 @@ VOLTS_PER_BIT = 1.95e-7
 
 def write_generic(folder: Path, params: LabParams, made: SyntheticSession) -> list[Path]:
     """Write one file with everything."""
-    nwb = new_file(params, made, lab="synthetic generic lab", part="whole session")
+    lab = LAB.get(params.hardware or "", "synthetic generic lab")
+    nwb = new_file(params, made, lab=lab, part="whole session")
     nwb.add_electrode_column("rel_x", "across the shank (µm)")
     nwb.add_electrode_column("rel_y", "from the tip (µm)")
     module = nwb.create_processing_module("ecephys", "synthetic electrophysiology")
-    first = {p.name: i * params.channels for i, p in enumerate(made.probes)}
+    first = {p.name: i * params.sites for i, p in enumerate(made.probes)}
     for probe in made.probes:
         _add_electrodes(nwb, probe)
     lfp = LFP(name="LFP")
@@ -59,18 +61,24 @@ def _series(
 
 
 def _add_electrodes(nwb: NWBFile, probe: Probe) -> None:
+    """The channels of a probe; each of several shanks is an electrode group."""
     device = nwb.create_device(f"silicon probe {probe.name}", description="synthetic probe")
-    group = nwb.create_electrode_group(
-        f"probe{probe.name}", description="synthetic probe", location="as drawn", device=device
-    )
     track = probe.track
+    shanks = np.zeros(len(track.regions), int) if track.shank is None else track.shank
+    across = np.zeros(len(track.regions)) if track.across_um is None else track.across_um
+    groups = {}
+    for shank in np.unique(shanks).tolist():
+        name = f"probe{probe.name}" + ("" if track.shank is None else f" shank {shank}")
+        groups[shank] = nwb.create_electrode_group(
+            name, description="synthetic probe", location="as drawn", device=device
+        )
     for i, acronym in enumerate(track.acronyms):
         nwb.add_electrode(
             x=float(track.x[i]),
             y=float(track.y[i]),
             z=float(track.z[i]),
             location=acronym or "root",
-            group=group,
-            rel_x=0.0,
+            group=groups[int(shanks[i])],
+            rel_x=float(across[i]),
             rel_y=float(track.from_tip_um[i]),
         )

@@ -1,35 +1,41 @@
 """One synthetic recording: probes, units, trials and running, with the flaws of a real one."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import fft
 
 from ..params import Params
 from .behavior import draw_speed, draw_trials, draw_units
-from .laboratories import HARDWARE
-from .regions import REGIONS
+from .brains import BRAINS, MACAQUE, WAYS
+from .laboratories import HARDWARE, NUMBER
 from .signals import draw_brain, draw_rhythm, simulate_lfp
-from .track import Track, draw_track
+from .track import Track, draw_array, draw_shanks, draw_track
 
 
 class LabParams(Params):
     """A synthetic laboratory: who is recorded, with what, and how much subjects differ."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"brain", "shanks", "shank_pitch_um", "diseased"})
     layout: Literal["allen", "ibl", "generic"] = Field(
         "allen", description="how files are laid out"
     )
-    hardware: Literal["allen", "ibl", "generic"] | None = Field(
+    hardware: Literal["allen", "ibl", "generic", "nhp", "sinaps"] | None = Field(
         None, description="recording chain; None: that of the layout"
+    )
+    brain: Literal["mouse", "mouse motor", "macaque"] = Field(
+        "mouse", description="what is recorded; of a macaque each probe lies in one region"
     )
     subjects: int = Field(4, ge=1)
     sessions: int = Field(1, ge=1, description="of each subject")
     probes: int = Field(1, ge=1, le=6, description="of each session")
-    channels: int = Field(32, ge=4, le=384, description="of each probe")
+    channels: int = Field(32, ge=4, le=384, description="of each shank of each probe")
+    shanks: int = Field(1, ge=1, le=8, description="of each probe; several need layout generic")
+    shank_pitch_um: float = Field(250.0, gt=0, description="between shanks (µm)")
     span_um: float = Field(2600.0, gt=0, description="shank covered by the channels (µm)")
     duration_s: float = Field(60.0, ge=3, description="or up to 2 % less, for a quick transform")
     units: int = Field(12, ge=0, description="of each probe")
@@ -38,7 +44,23 @@ class LabParams(Params):
     thickness_jitter: float = Field(0.35, ge=0, description="SD of log thickness of regions")
     offset_um: float = Field(450.0, ge=0, description="SD of insertion depth (µm)")
     jitter: float = Field(0.2, ge=0, description="SD of log factors between subjects")
+    diseased: int = Field(0, ge=0, description="the first so many subjects, see `disease`")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _possible(self) -> "LabParams":
+        if self.shanks > 1 and (self.layout != "generic" or self.brain == "macaque"):
+            raise ValueError("several shanks need layout='generic' and the brain of a mouse")
+        if self.brain == "macaque" and self.probes > len(MACAQUE):
+            raise ValueError(f"the synthetic macaque has {len(MACAQUE)} regions, a probe in each")
+        if self.diseased > self.subjects:
+            raise ValueError(f"{self.diseased} of {self.subjects} subjects cannot be diseased")
+        return self
+
+    @property
+    def sites(self) -> int:
+        """Channels of each probe."""
+        return self.shanks * self.channels
 
 
 @dataclass(frozen=True)
@@ -96,8 +118,9 @@ def simulate_session(params: LabParams, subject: int, session: int = 0) -> Synth
     decides the recording chain, never the brain.
     """
     hardware = HARDWARE[params.hardware or params.layout]
-    lab = sorted(HARDWARE).index(params.hardware or params.layout)
-    brain = draw_brain(_rng(params, lab, subject), list(REGIONS), params.jitter)
+    lab = NUMBER[params.hardware or params.layout]
+    brain = draw_brain(_rng(params, lab, subject), list(BRAINS[params.brain]), params.jitter)
+    brain = replace(brain, diseased=subject < params.diseased)
     rng = _rng(params, lab, subject, session + 1)
     n = fft.prev_fast_len(round(params.duration_s * hardware.rate), real=True)
     times = 3.0 + np.arange(n) / hardware.rate
@@ -107,13 +130,7 @@ def simulate_session(params: LabParams, subject: int, session: int = 0) -> Synth
     marks = _artifact_times(rng, params, times)
     probes = []
     for p in range(params.probes):
-        track = draw_track(
-            rng,
-            channels=params.channels,
-            span_um=params.span_um,
-            thickness_jitter=params.thickness_jitter,
-            offset_um=params.offset_um,
-        )
+        track = _insert(rng, params, p)
         insertion = replace(brain, gain=brain.gain * rng.lognormal(0, params.jitter / 2))
         lfp = simulate_lfp(rng, track, insertion, rhythm, hardware)
         bad = _spoil(rng, lfp, params.bad_channels)
@@ -122,6 +139,19 @@ def simulate_session(params: LabParams, subject: int, session: int = 0) -> Synth
         probes.append(Probe("ABCDEF"[p], track, lfp, bad, spikes, units))
     invalid = [(times[s] - 0.3, times[s] + 0.7) for s in marks[::2]]
     return SyntheticSession(subject, session, probes, times, hardware.rate, speed, trials, invalid)
+
+
+def _insert(rng: np.random.Generator, params: LabParams, probe: int) -> Track:
+    """Where one probe of a session went."""
+    if params.brain == "macaque":
+        region = MACAQUE[probe]
+        return draw_array(rng, region, channels=params.channels, span_um=params.span_um)
+    how = {name: getattr(params, name) for name in
+           ("channels", "span_um", "thickness_jitter", "offset_um")}  # fmt: skip
+    how["tracks"] = WAYS[params.brain]
+    if params.shanks == 1:
+        return draw_track(rng, **how)
+    return draw_shanks(rng, shanks=params.shanks, pitch_um=params.shank_pitch_um, **how)
 
 
 def _rng(params: LabParams, *path: int) -> np.random.Generator:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 from scipy import fft
 
+from .disease import gamma_left, power_left
 from .laboratories import Hardware, response
 from .regions import Region
 from .track import Track, theta_profile
@@ -32,6 +33,8 @@ class Brain:
         Factor on the power of each region's broad peaks, by acronym.
     theta_hz, theta_uv
         Of this subject's theta at its largest.
+    diseased
+        Whether its regions have lost gamma, as `disease` says.
     """
 
     gain: float
@@ -41,6 +44,7 @@ class Brain:
     bumps: dict[str, float]
     theta_hz: float
     theta_uv: float
+    diseased: bool = False
 
 
 def draw_brain(rng: np.random.Generator, acronyms: list[str], jitter: float) -> Brain:
@@ -116,7 +120,7 @@ def _background(
     n: int,
 ) -> Float32[np.ndarray, "time channel"]:
     """Spatially smooth noise through each channel's spectrum; regions blend at their borders."""
-    distance = track.from_tip_um[:, None] - track.from_tip_um
+    distance = track.distance_um
     shared = np.exp(-0.5 * (distance / SMOOTH_UM) ** 2)
     shared /= np.linalg.norm(shared, axis=1, keepdims=True)
     blend = np.exp(-0.5 * (distance / (SMOOTH_UM / 3)) ** 2)
@@ -142,6 +146,8 @@ def _amplitude(
         there = 1 / (1 + (centre / region.knee_hz) ** slope)
         bump = np.exp(-0.5 * ((freqs - centre) / width) ** 2)
         power = power + height * brain.bumps[region.acronym] * there * bump
+    if brain.diseased:
+        power = power * power_left(region.acronym, freqs)
     level = region.level_uv * brain.levels[region.acronym] * brain.gain
     return level * np.sqrt(power / plain)
 
@@ -162,7 +168,8 @@ def _sources(
         if region.gamma:
             carrier = band_noise(rng, n, rate, 70 * brain.pitch, 12.0)
             nested = np.exp(1.2 * np.cos(rhythm.phase - region.nested_phase) - 0.6)
-            found.append(0.12 * size * rhythm.envelope * nested * carrier)
+            left = gamma_left(region.acronym) if brain.diseased else 1.0
+            found.append(0.12 * size * rhythm.envelope * nested * carrier * left)
             weights.append(region.gamma * inside)
         if region.events != "none":
             found.append(_events(rng, region, n, rate) * brain.gain)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 
 from .regions import CA1, OUTSIDE, TRACKS, Region
 
@@ -22,6 +22,8 @@ class Track:
         How far into its region a channel lies, from the region's upper border (0) to its lower (1).
     x, y, z
         Allen CCF (µm; anterior-posterior, dorsal-ventral, left-right).
+    shank, across_um
+        Number of each channel's shank, and where it stands (µm); None for a single shank.
     """
 
     regions: tuple[Region, ...]
@@ -30,6 +32,16 @@ class Track:
     x: Float64[np.ndarray, " channel"]
     y: Float64[np.ndarray, " channel"]
     z: Float64[np.ndarray, " channel"]
+    shank: Int64[np.ndarray, " channel"] | None = None
+    across_um: Float64[np.ndarray, " channel"] | None = None
+
+    @property
+    def distance_um(self) -> Float64[np.ndarray, "channel channel"]:
+        """Between every two channels (µm); signed along a single shank."""
+        along = self.from_tip_um[:, None] - self.from_tip_um
+        if self.across_um is None:
+            return along
+        return np.hypot(along, self.across_um[:, None] - self.across_um)
 
     @property
     def acronyms(self) -> list[str]:
@@ -44,8 +56,9 @@ def draw_track(
     span_um: float,
     thickness_jitter: float,
     offset_um: float,
+    tracks: tuple[tuple[Region, ...], ...] = TRACKS,
 ) -> Track:
-    """Draw a probe's way through cortex, hippocampus and thalamus.
+    """Draw a probe's way through layers of regions, by default cortex, hippocampus and thalamus.
 
     Parameters
     ----------
@@ -55,26 +68,101 @@ def draw_track(
         Standard deviation of the logarithm of each region's thickness.
     offset_um
         Standard deviation of how deep the probe went (µm).
+    tracks
+        Orders in which it may meet regions, from the surface.
     """
-    order = TRACKS[rng.integers(len(TRACKS))]
+    order = tracks[rng.integers(len(tracks))]
     thickness = [r.thickness_um * rng.lognormal(0, thickness_jitter) for r in order]
-    borders = np.concatenate([[0.0], np.cumsum(thickness)])
     pitch = span_um / channels
     from_tip = pitch * np.arange(channels)
     tip = max(span_um - 0.05 * span_um + rng.normal(0, offset_um), 0.4 * span_um)
     below_surface = tip - from_tip
-    layer = np.clip(np.searchsorted(borders, below_surface, side="right") - 1, 0, len(order) - 1)
-    within = np.clip((below_surface - borders[layer]) / np.array(thickness)[layer], 0, 1)
-    regions = [OUTSIDE if d < 0 else order[k] for d, k in zip(below_surface, layer, strict=True)]
+    regions, within = _pass_through(order, thickness, below_surface)
     ap, lr = rng.normal(8200, 300), rng.normal(7900, 300)
     return Track(
-        tuple(regions),
+        regions,
         from_tip,
         within,
         np.full(channels, ap) + 0.1 * below_surface,
         below_surface + rng.normal(900, 200),
         np.full(channels, lr) + 0.15 * below_surface,
     )
+
+
+def draw_shanks(
+    rng: np.random.Generator,
+    *,
+    shanks: int,
+    pitch_um: float,
+    channels: int,
+    span_um: float,
+    thickness_jitter: float,
+    offset_um: float,
+    tracks: tuple[tuple[Region, ...], ...] = TRACKS,
+) -> Track:
+    """Draw a comb of shanks side by side: one order of regions, borders that drift across.
+
+    Parameters
+    ----------
+    shanks, pitch_um
+        How many, and how far apart (µm).
+    channels
+        Sites of each shank; the others as in `draw_track`.
+    """
+    order = tracks[rng.integers(len(tracks))]
+    thickness = np.array([r.thickness_um * rng.lognormal(0, thickness_jitter) for r in order])
+    tip = max(0.95 * span_um + rng.normal(0, offset_um), 0.4 * span_um)
+    ap, lr, top = rng.normal(8200, 300), rng.normal(7900, 300), rng.normal(900, 200)
+    tilt = rng.normal(0, SHANK_TILT, len(order))
+    from_tip = span_um / channels * np.arange(channels)
+    parts = []
+    for shank in range(shanks):
+        below = tip + rng.normal(0, SHANK_OFFSET_UM) - from_tip
+        way = np.linspace(-0.5, 0.5, shanks)[shank] if shanks > 1 else 0.0
+        regions, within = _pass_through(order, list(thickness * np.exp(tilt * way)), below)
+        across = np.full(channels, pitch_um * shank)
+        parts.append((regions, within, below, across, np.full(channels, shank)))
+    regions, within, below, across, number = zip(*parts, strict=True)
+    below, across = np.concatenate(below), np.concatenate(across)
+    return Track(
+        tuple(region for one in regions for region in one),
+        np.tile(from_tip, shanks),
+        np.concatenate(within),
+        ap + 0.1 * below,
+        top + below,
+        lr + 0.15 * below + across,
+        np.concatenate(number),
+        across,
+    )
+
+
+SHANK_OFFSET_UM, SHANK_TILT = 40.0, 0.4
+"""SD of depth between shanks of a comb (µm), and of a region's log thickness from end to end."""
+
+
+def draw_array(rng: np.random.Generator, region: Region, *, channels: int, span_um: float) -> Track:
+    """Draw a probe that lies in one region from tip to top, as each of the macaque's does."""
+    from_tip = span_um / channels * np.arange(channels)
+    x, y, z = rng.normal((10_000, 4_000, 6_000), 500)
+    return Track(
+        (region,) * channels,
+        from_tip,
+        np.linspace(1, 0, channels),
+        np.full(channels, x),
+        y - from_tip,
+        np.full(channels, z),
+    )
+
+
+def _pass_through(
+    order: tuple[Region, ...], thickness: list[float], below_surface: Float[np.ndarray, " channel"]
+) -> tuple[tuple[Region, ...], Float64[np.ndarray, " channel"]]:
+    """Region of each channel and how far into it the channel lies, from how deep it is (µm)."""
+    borders = np.concatenate([[0.0], np.cumsum(thickness)])
+    layer = np.clip(np.searchsorted(borders, below_surface, side="right") - 1, 0, len(order) - 1)
+    within = np.clip((below_surface - borders[layer]) / np.array(thickness)[layer], 0, 1)
+    regions = [OUTSIDE if d < 0 else order[k] for d, k in zip(below_surface, layer, strict=True)]
+    return tuple(regions), within
 
 
 def theta_profile(
