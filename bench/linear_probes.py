@@ -36,7 +36,7 @@ def embeddings(
     region = rng.choice(classes, n, p=np.arange(1, classes + 1) / np.arange(1, classes + 1).sum())
     subject = np.arange(n) % subjects
     basis = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * (np.arange(1, dim + 1) ** -0.5)
-    of_class = 0.7 * rng.normal(size=(classes, dim))
+    of_class = rng.normal(size=(classes, dim)) * (4 / dim) ** 0.5
     of_subject = 0.5 * rng.normal(size=(subjects, dim))
     latent = rng.normal(size=(n, dim)) + of_class[region] + of_subject[subject]
     x = (latent @ basis.T).astype(np.float32)

@@ -16,7 +16,7 @@ SMALL = 4_000_000
 """Entries of a feature matrix up to which all is computed in double precision."""
 ROWS_PER_FEATURE = 8
 """Rows that the correlation of features is estimated from; it decides the way, not the minimum."""
-STEEPEST = {np.float32: 1e-5, np.float64: 1e-7}
+STEEPEST = {np.float32: 1e-5, np.float64: 1e-6}
 """Largest slope of the mean loss, along any uncorrelated direction, that counts as the minimum."""
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
