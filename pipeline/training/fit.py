@@ -154,6 +154,11 @@ def check(model: FoundationModel, params: FitParams, validated: bool) -> None:
             f"objective {params.objective!r} with {params.epochs} epochs: 'none' goes with 0 "
             "epochs and only with that"
         )
+    if params.augment is not None and (params.epochs == 0 or "lfp" not in family.needs):
+        raise ValueError(
+            f"augment changes the LFP of training steps; {model.params.family} with "
+            f"{params.epochs} epochs reads {sorted(family.needs)}: leave it out"
+        )
     if validated and params.objective == "ssl" and params.select not in ("loss", "last"):
         raise ValueError(
             f"self-supervised training has no validation {params.select}; select 'loss' or 'last'"

@@ -1,10 +1,44 @@
 """How a model is trained, and what is written down of each epoch. Free of torch."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..params import Params
+
+Range = tuple[float, float]
+"""The least and the most, both above 0; what is drawn is uniform in its logarithm."""
+
+
+class AugmentParams(Params):
+    """Recording chains of other laboratories, drawn anew for every window of a training step.
+
+    Filters have no phase and wrap around the window. Each part changes ``share`` of the channels'
+    windows; a part that is None, or 0, changes none. Amplitudes are as heard: after gain and
+    filters.
+    """
+
+    share: float = Field(0.8, gt=0, le=1, description="of the windows that a part changes")
+    gain_db: float = Field(6.0, ge=0, description="gain, up to so much more or less (dB)")
+    tilt_db: float = Field(1.0, ge=0, description="slope around 10 Hz, up or down (dB per octave)")
+    lowpass_hz: Range | None = Field((30.0, 600.0), description="Butterworth corner (Hz)")
+    lowpass_orders: tuple[int, int] = Field((1, 8), description="least and most")
+    line_hz: tuple[float, ...] = Field((50.0, 60.0), min_length=1, description="mains (Hz)")
+    line_uv: Range | None = Field((1.0, 20.0), description="amplitude of the mains (µV)")
+    harmonics: int = Field(3, ge=1, description="of the mains; the k-th is at most 1/k as large")
+    reference_uv: Range | None = Field(
+        (1.0, 40.0), description="SD of noise that all channels of a window share (µV)"
+    )
+    reference_hz: Range = Field((5.0, 60.0), description="where that noise ends (Hz)")
+    noise_uv: Range | None = Field((0.1, 5.0), description="SD of each channel's white noise (µV)")
+
+    @field_validator("lowpass_hz", "lowpass_orders", "line_uv", "reference_uv", "reference_hz",
+                     "noise_uv")  # fmt: skip
+    @classmethod
+    def _rising(cls, value: tuple | None) -> tuple | None:
+        if value is not None and not 0 < value[0] <= value[1]:
+            raise ValueError(f"the least and the most, both above 0; got {list(value)}")
+        return value
 
 
 class FitParams(Params):
@@ -15,6 +49,7 @@ class FitParams(Params):
     logistic regression on the hidden states as they came.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"augment"})
     objective: Literal["ssl", "finetune", "frozen", "none"] = "finetune"
     epochs: int = Field(10, ge=0, description="0 fits in prepare() alone")
     batch_size: int = Field(32, gt=0)
@@ -33,6 +68,9 @@ class FitParams(Params):
     max_steps_per_epoch: int | None = Field(None, gt=0, description="optimiser steps")
     max_windows_per_channel: int | None = Field(None, gt=0, description="drawn once by the seed")
     max_validation_batches: int | None = Field(None, gt=0)
+    augment: AugmentParams | None = Field(
+        None, description="change the windows of every step; never those of validation"
+    )
 
 
 class EpochRecord(Params):

@@ -11,8 +11,10 @@ from jaxtyping import Float32
 from torch import Generator, Tensor
 
 from ..models import MODELS, FoundationModel
+from ..models.draws import Draws
 from ..params import digest
 from ..recording import WindowSet
+from .augment import augment
 from .batches import Batch, Rows, batch_indices, iterate_batches, region_ids, rows_of
 from .memory import Portions
 from .parameters import EpochRecord, FitParams
@@ -175,7 +177,7 @@ class Run:
         return {n: float(np.sum([s[n] for s in everyone], axis=0).mean()) for n in sums}
 
     def _step(self, group: list[Batch], rng: Generator) -> list[dict[str, Tensor]]:
-        drawn = [(batch, self.model.draw(batch, rng)) for batch in group]
+        drawn = [self._drawn(batch, rng) for batch in group]
 
         def backward(at_once: int) -> list[dict[str, Tensor]]:
             self.optimizer.zero_grad(set_to_none=True)
@@ -191,6 +193,13 @@ class Run:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip_norm)
         self.optimizer.step()
         return found
+
+    def _drawn(self, batch: Batch, rng: Generator) -> tuple[Batch, Draws]:
+        """A batch as the model is to hear it, and all that is random in its loss."""
+        draws = self.model.draw(batch, rng)
+        if self.params.augment is not None:
+            batch = augment(batch, self.params.augment, rng, self.device)
+        return batch, draws
 
     def _set_lr(self, step: int) -> None:
         total = self.steps_per_epoch * self.params.epochs
