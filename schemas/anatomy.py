@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from . import recording
+from . import recording, session
 from ._guard import Guarded
 from ._jobs import Leased
 
@@ -53,9 +53,11 @@ class ChannelLabel(Leased, dj.Computed):
         from pipeline.anatomy import map_label
 
         entries = (recording.LabelEntry & key).to_dicts()
+        whose = session.Subject * session.Session.proj("source", "subject")
+        species = (whose * recording.LabelSet.proj("session") & key).fetch1("species")
         rows = []
         for entry in entries:
-            label = map_label(entry["cleaned"], key["scheme"])
+            label = map_label(entry["cleaned"], key["scheme"], species)
             site = {name: entry[name] for name in ("session", "probe", "channel")}
             rows.append({**key, **site, "region": label.region, "unknown_reason": label.reason})
         known = sum(row["region"] is not None for row in rows)

@@ -3,10 +3,20 @@
 from .colors import class_colors
 from .labels import Label
 from .ontology import Ontology, Structure, allen_ontology
-from .schemes import EVIDENCE, SCHEMES, LabelScheme, get_scheme, map_label, map_labels, regions
+from .schemes import (
+    EVIDENCE,
+    OF_SUBJECT,
+    SCHEMES,
+    LabelScheme,
+    get_scheme,
+    map_label,
+    map_labels,
+    regions,
+)
 
 __all__ = [
     "EVIDENCE",
+    "OF_SUBJECT",
     "SCHEMES",
     "Label",
     "LabelScheme",

@@ -5,7 +5,15 @@ from functools import lru_cache
 
 from .labels import Label, unknown, without_hemisphere
 from .ontology import allen_ontology
-from .tables import ALIASES, DK_ALIASES, DK_LOBES, DK_NOWHERE, DK_SUBCORTICAL, LFP2VEC5
+from .tables import (
+    ALIASES,
+    CONDITIONS,
+    DK_ALIASES,
+    DK_LOBES,
+    DK_NOWHERE,
+    DK_SUBCORTICAL,
+    LFP2VEC5,
+)
 
 
 def _allen_structures(text: str) -> tuple[str, ...] | Label:
@@ -61,18 +69,39 @@ def match_mapping(attribute: str) -> Callable[[str], Label]:
 
 def match_lfp2vec5(text: str) -> Label:
     """A hippocampal field or the visual family, by ancestry."""
-    if text.casefold() == "cortex":
-        return Label("cortex")
-    found = _allen_structures(text)
-    if isinstance(found, Label):
-        return found
-    tree = allen_ontology()
-    root_of = {root: region for region, roots in LFP2VEC5.items() for root in roots}
+    return Label("cortex") if text.casefold() == "cortex" else _match_fields(text)
 
-    def place(acronym: str) -> str | None:
-        return next((root_of[a] for a in tree.ancestors(acronym) if a in root_of), None)
 
-    return _agree(text, found, place) or unknown(_why_not(found, text, tuple(root_of)))
+def match_roots(roots: dict[str, tuple[str, ...]]) -> Callable[[str], Label]:
+    """A matcher by ancestry, from regions to the Allen structures that begin them.
+
+    A structure that holds one region inside another is in neither.
+    """
+    root_of = {root: region for region, names in roots.items() for root in names}
+
+    def match(text: str) -> Label:
+        found = _allen_structures(text)
+        if isinstance(found, Label):
+            return found
+        tree = allen_ontology()
+
+        def place(acronym: str) -> str | None:
+            region = next((root_of[a] for a in tree.ancestors(acronym) if a in root_of), None)
+            held = {root_of[r] for r in root_of if acronym in tree.ancestors(r)}
+            return None if held - {region} else region
+
+        return _agree(text, found, place) or unknown(_why_not(found, text, tuple(root_of)))
+
+    return match
+
+
+_match_fields = match_roots(LFP2VEC5)
+
+
+def match_condition(text: str) -> Label:
+    """Whether a session is of a diseased animal or of a control."""
+    name = text.casefold()
+    return Label(name) if name in CONDITIONS else unknown(f"no condition of a session: {text!r}")
 
 
 def _why_not(found: tuple[str, ...], text: str, roots: tuple[str, ...]) -> str:

@@ -133,3 +133,33 @@ DK_COLORS = {
     "amygdala": "#8c564b",
 }
 """One colour per lobe, told apart with any colour vision (Tol's bright set and two more)."""
+
+CONDITIONS = ("control", "diseased")
+"""What a whole session is, where a study asks for disease and not for place."""
+
+BOTH_SPECIES = {
+    "primary motor": ("MOp",),
+    "premotor": ("MOs",),
+    "other cortex": ("Isocortex",),
+    "hippocampus": ("HIP",),
+    "basal ganglia": ("STRd", "STRv", "PALd", "STN", "SNr"),
+    "thalamus": ("TH",),
+}
+"""Region of both species -> Allen roots, the most particular first.
+
+MOs as the mouse's counterpart of premotor and supplementary fields is one reading of the
+literature (Barthas and Kwan 2017, Trends in Neurosciences 40:181), and not agreed upon.
+"""
+
+MACAQUE = {
+    "primary motor": "m1; f1; primary motor cortex; primary motor area",
+    "premotor": "sma; pre-sma; pmd; pmv; pmc; f2; f3; f4; f5; f6; f7; supplementary motor area; "
+    "dorsal premotor cortex; ventral premotor cortex; premotor cortex",
+    "other cortex": "s1; v1; v2; v4; mt; lip; ppc; dlpfc; pfc; primary somatosensory cortex; "
+    "primary visual cortex; posterior parietal cortex; prefrontal cortex",
+    "hippocampus": "hippocampus; hpc; ca1; ca2; ca3; dg; dentate gyrus",
+    "basal ganglia": "bg; basal ganglia; caudate; putamen; striatum; globus pallidus; gpe; gpi; "
+    "subthalamic nucleus; stn",
+    "thalamus": "thalamus; vla; vlp; pulvinar",
+}
+"""Region of both species -> names used of a macaque (case folded), parted by semicolons."""

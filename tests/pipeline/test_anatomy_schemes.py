@@ -151,3 +151,43 @@ def test_only_one_name_in_all_real_rodent_files_is_in_no_ontology(real_data):
                 if label.region is None:
                     missing[raw.decode(), label.reason] += 1
     assert missing == {("unknown", "unknown"): 13, ("aIC", "not in the Allen ontology: 'aIC'"): 9}
+
+
+@pytest.mark.parametrize(
+    ("raw", "species", "region"),
+    [
+        ("MOp5", "Mus musculus", "primary motor"),
+        ("MOs2/3", "Mus musculus", "premotor"),
+        ("VISp", "Mus musculus", "other cortex"),
+        ("CA3", "Mus musculus", "hippocampus"),
+        ("CP", "Mus musculus", "basal ganglia"),
+        ("LP", "Mus musculus", "thalamus"),
+        ("M1", "Macaca mulatta", "primary motor"),
+        ("SMA", "Macaca mulatta", "premotor"),
+        ("PMd", "Macaca mulatta", "premotor"),
+        ("BG", "Macaca mulatta", "basal ganglia"),
+        ("M1", None, "primary motor"),
+        ("SMA", None, "premotor"),
+    ],
+)
+def test_a_mouse_and_a_macaque_meet_in_one_scheme(raw, species, region):
+    assert map_label(raw, "mouse-macaque", species).region == region
+
+
+@pytest.mark.parametrize(
+    ("raw", "species", "reason"),
+    [
+        ("PMd", "Mus musculus", "outside the scheme"),  # dorsal premammillary nucleus
+        ("PMd", None, "ambiguous"),
+        ("VISp", "Macaca mulatta", "no name used of a macaque"),
+        ("MO", "Mus musculus", "coarser than the scheme"),
+        ("Isocortex", "Mus musculus", "coarser than the scheme"),
+        ("LS", "Mus musculus", "outside the scheme"),
+        ("M1", "Homo sapiens", "no table of names"),
+        ("diseases", None, "no"),
+    ],
+)
+def test_a_name_of_the_other_species_is_no_region(raw, species, reason):
+    label = map_label(raw, "mouse-macaque", species)
+    assert label.region is None
+    assert reason in label.reason
