@@ -1,0 +1,24 @@
+"""The variants of the study across laboratories that augment what they train on."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.training import AugmentParams
+from workers.study.experiment import read_experiment
+
+FILE = Path(__file__).parents[2] / "studies" / "lfp2vec_cross_lab.toml"
+
+
+@pytest.mark.parametrize("twin", [False, True])
+@pytest.mark.parametrize("direction", ["allen-ibl", "ibl-allen"])
+def test_the_augmented_variant_is_the_one_below_100_hz_but_for_its_augmentation(direction, twin):
+    names = [f"{direction}.100hz", f"{direction}.100hz-augmented"]
+    plain, augmented = read_experiment(FILE, twin=twin, only=names).specs
+    for part in ("data", "lfp", "windows", "split", "analyses"):
+        assert getattr(plain, part).digest == getattr(augmented, part).digest
+    for one, other in zip(plain.model, augmented.model, strict=True):
+        for before, after in zip(one.stages, other.stages, strict=True):
+            wanted = AugmentParams() if one.family == "lfp2vec" else None
+            assert before.augment is None
+            assert after == before.model_copy(update={"augment": wanted})
