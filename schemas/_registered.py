@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import dataset, prediction, recording, session, training, windows
-from ._train import scheme_of
+from ._train import heard_without_labels, scheme_of
 
 LABELLED = ("train", "support")
 KINDS = (
@@ -90,10 +90,14 @@ def make_card(trained: str) -> dict[str, Any]:
 def training_members(trained: str, roles: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
     """Windows tasks, sessions and subjects that a training was given in `roles` (None: any).
 
-    Held-out roles (test, calibrate) are never among them.
+    Held-out roles (test, calibrate) are never among them, nor, of self-supervised training, those
+    that it does not read.
     """
     task = training.TrainingTask.proj("split", "fold") & {"training": trained}
     parts = dataset.SplitAssignment & task & "role not in ('test', 'calibrate')"
+    asked = (training.TrainingTask * training.FitParamSet & {"training": trained}).fetch1()
+    if asked["objective"] == "ssl":
+        parts = parts & [{"role": role} for role in heard_without_labels(asked["split"])]
     if roles is not None:
         parts = parts & [{"role": role} for role in roles]
     names = sorted(set(parts.to_arrays("windows")))

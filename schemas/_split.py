@@ -17,7 +17,7 @@ def split(table, key: dict[str, Any]) -> None:
 
     task = (dataset.SplitTask & key).fetch1()
     params = dataset.SplitParamSet.get(task)
-    members = _members(task["dataset"])
+    members = _members(task["dataset"], species=params.by == "species")
     folds = assign_split(members, params)
     subject = dict(zip(members["windows"], members["subject"], strict=True))
     rows = [
@@ -57,7 +57,7 @@ def assignment_digest(rows: list[dict[str, Any]]) -> str:
     return digest(sorted(rows, key=lambda row: (row["fold"], row["windows"], row["block"])))
 
 
-def _members(name: str) -> pd.DataFrame:
+def _members(name: str, *, species: bool = False) -> pd.DataFrame:
     joined = dataset.DatasetMember.proj() * windows.WindowsTask.proj(
         "session", "window_params"
     ) * windows.Windows.proj("n_windows", "window_start_s") * session.Session.proj(
@@ -76,7 +76,16 @@ def _members(name: str) -> pd.DataFrame:
         row["t_stop"] = float(starts[-1]) + length_s if len(starts) else np.nan
         row["subject"] = f"{row['source']}/{row['subject']}"  # ids are unique within a lab only
         row["lab"] = row.pop("source")
-    table = pd.DataFrame(rows)[
-        ["windows", "session", "subject", "lab", "n_windows", "t_start", "t_stop"]
-    ]
-    return table.sort_values("windows", ignore_index=True)
+    names = ["windows", "session", "subject", "lab", "n_windows", "t_start", "t_stop"]
+    table = pd.DataFrame(rows)
+    if species:
+        subjects = (session.Subject & _subject_keys(rows)).to_dicts()
+        told = {f"{row['source']}/{row['subject']}": row["species"] for row in subjects}
+        table["species"] = [told[name] or "species not told" for name in table["subject"]]
+        names.append("species")
+    return table[names].sort_values("windows", ignore_index=True)
+
+
+def _subject_keys(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    pairs = {tuple(row["subject"].split("/", 1)) for row in rows}
+    return [{"source": source, "subject": subject} for source, subject in sorted(pairs)]

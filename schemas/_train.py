@@ -64,7 +64,7 @@ def train(
             f"fold {task['fold']} has no windows in the roles {roles}; the split has "
             f"{_roles_of(task)}. Choose a split with those roles, or another objective"
         )
-    checked_on = load_role(task["split"], task["fold"], ("validation",))
+    checked_on = load_role(task["split"], task["fold"], _checked_roles(task, fit_params.objective))
     supervised = MODELS[model_params.family].output == "classes" and fit_params.objective != "ssl"
     classes = _classes(fitted_on, task) if supervised else ()
     context = DataContext.of([*fitted_on, *checked_on], classes=classes)
@@ -111,7 +111,7 @@ def load_role(split: str, fold: int, roles: tuple[str, ...]) -> list[WindowSet]:
     parts = (
         dataset.SplitAssignment * dataset.SplitTask.proj("dataset") * dataset.DatasetMember
         & {"split": split, "fold": fold}
-        & [{"role": role} for role in roles]
+        & [{"role": role} for role in roles or ("",)]
     )
     counted = (dataset.SplitTask.proj("dataset") * dataset.Dataset & {"split": split}).fetch1()
     about = {"scheme": counted["scheme"], "regions": counted["counted_regions"]}
@@ -125,6 +125,22 @@ def load_role(split: str, fold: int, roles: tuple[str, ...]) -> list[WindowSet]:
         for name, stretches in blocks.items()
     ]
     return [windowset for windowset in loaded if len(windowset)]
+
+
+def heard_without_labels(split: str) -> tuple[str, ...]:
+    """Roles whose signal self-supervised training reads.
+
+    One that serves all folds has no validation: another fold tests its subjects.
+    """
+    params = dataset.SplitParamSet.get((dataset.SplitTask & {"split": split}).fetch1())
+    return ("pretrain",) if params.pretrain == "disjoint" else ("pretrain", "validation")
+
+
+def _checked_roles(task: dict[str, Any], objective: str) -> tuple[str, ...]:
+    """Roles that a training is validated on."""
+    if objective == "ssl" and "validation" not in heard_without_labels(task["split"]):
+        return ()
+    return ("validation",)
 
 
 def scheme_of(split: str) -> str | None:

@@ -1,7 +1,7 @@
 """Who trains, who is tested: folds without a shared subject, or named for what they are."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,17 @@ from pydantic import Field, model_validator
 from ..params import Params
 
 ROLES = ("pretrain", "train", "validation", "calibrate", "support", "test")
+RESERVED = 1_000_003
+"""Second word of the seed that draws who is set aside; folds have their number there."""
+
 COLUMNS = ("windows", "session", "subject", "lab", "n_windows", "t_start", "t_stop")
 
 
 class SplitParams(Params):
     """How recordings are divided into folds and roles."""
 
-    by: Literal["subject", "session", "lab", "time"] = "subject"
+    later: ClassVar[frozenset[str]] = frozenset({"pretrain_subjects"})
+    by: Literal["subject", "session", "lab", "species", "time"] = "subject"
     folds: Literal["leave-one-out", "k-fold", "fixed"] = "leave-one-out"
     k: int = Field(5, ge=2, description="folds of k-fold; blocks per recording when by='time'")
     test: tuple[str, ...] = Field((), description="groups held out together, for folds='fixed'")
@@ -28,9 +32,12 @@ class SplitParams(Params):
         0.0, ge=0, lt=1, description="instead: last share of each training recording's time"
     )
     gap_s: float = Field(10.0, ge=0, description="left out between roles cut from one recording")
-    pretrain: Literal["none", "train", "all"] = Field(
-        "train", description="whose signal self-supervision sees; all: transductive"
+    pretrain: Literal["none", "train", "all", "disjoint"] = Field(
+        "train",
+        description="whose signal self-supervision sees: of each fold's training subjects, of all "
+        "(transductive), or, once for all folds, of subjects that do nothing else",
     )
+    pretrain_subjects: int = Field(0, ge=0, description="so many, for pretrain='disjoint'")
     support_windows: int = Field(
         0, ge=0, description="k-shot: first windows of each test recording"
     )
@@ -49,6 +56,10 @@ class SplitParams(Params):
             raise ValueError("by='time' has no support role: training already saw the recording")
         if self.validation and self.validation_share:
             raise ValueError("validation groups or validation_share, not both: set validation=0")
+        if (self.pretrain == "disjoint") != bool(self.pretrain_subjects):
+            raise ValueError("pretrain='disjoint' and pretrain_subjects (how many) go together")
+        if self.pretrain == "disjoint" and self.by == "time":
+            raise ValueError("by='time' tests every subject: no subject is left to pretrain on")
         return self
 
 
@@ -116,7 +127,8 @@ def assign_split(members: pd.DataFrame, params: SplitParams) -> list[Fold]:
     ----------
     members
         One row per windows digest: ``windows, session, subject, lab, n_windows, t_start,
-        t_stop`` (s). Recordings without a window take no role.
+        t_stop`` (s), and ``species`` where that is split by. Recordings without a window take no
+        role.
 
     Raises
     ------
@@ -124,23 +136,42 @@ def assign_split(members: pd.DataFrame, params: SplitParams) -> list[Fold]:
         If a fold would be empty on one side, or would share a subject between training and test
         without being asked to.
     """
-    _check_members(members)
+    _check_members(members, params)
     members = members[members["n_windows"] > 0].sort_values(
         ["lab", "subject", "session", "windows"], ignore_index=True
     )
     if params.by == "time":
         return _time_folds(members, params)
     params = _with_full_names(members, params)
+    members, reserved = _reserve(members, params)
     held_out = _held_out(members, params)
     folds = []
     for number, groups in enumerate(held_out):
         rng = np.random.default_rng([params.seed, number])
-        folds.append(_group_fold(members, params, number, groups, rng))
+        fold = _group_fold(members, params, number, groups, rng)
+        alone = [Assignment(w, "pretrain") for w in reserved["windows"]]
+        folds.append(replace(fold, assignments=alone + fold.assignments))
     return folds
 
 
-def _check_members(members: pd.DataFrame) -> None:
-    missing = [c for c in COLUMNS if c not in members]
+def _reserve(members: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Set whole subjects aside that self-supervision alone hears; the rest is split."""
+    if params.pretrain != "disjoint":
+        return members, members.iloc[:0]
+    tested = members[params.by].isin(params.test)
+    subjects = sorted(set(members["subject"]) - set(members.loc[tested, "subject"]))
+    if len(subjects) <= params.pretrain_subjects:
+        raise ValueError(
+            f"{params.pretrain_subjects} subjects to pretrain on leave none of {len(subjects)}: "
+            "ask for fewer"
+        )
+    order = np.random.default_rng([params.seed, RESERVED]).permutation(subjects)
+    chosen = members["subject"].isin(order[: params.pretrain_subjects])
+    return members[~chosen].reset_index(drop=True), members[chosen]
+
+
+def _check_members(members: pd.DataFrame, params: SplitParams) -> None:
+    missing = [c for c in (*COLUMNS, params.by) if c not in members and c != "time"]
     if missing or not (members["n_windows"] > 0).any():
         raise ValueError(
             f"a split needs one row per recording with {COLUMNS}, and windows in some of them; "
@@ -278,7 +309,7 @@ def _pretrain(
     params: SplitParams,
     assigned: list[Assignment],
 ) -> tuple[list[Assignment], bool]:
-    if params.pretrain == "none":
+    if params.pretrain in ("none", "disjoint"):  # those set aside are in no fold
         return [], False
     if params.pretrain == "all":
         seen = pd.concat([*parts.values(), support, test])

@@ -168,3 +168,31 @@ def test_a_limit_takes_the_first_windows():
         starts, 1.0, Assignment("w", "train", start_s=2.0, stop_s=8.0, max_windows=3)
     )
     assert list(starts[mask]) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_subjects_set_aside_to_pretrain_do_nothing_else_and_are_the_same_in_every_fold(seed):
+    table = members(np.random.default_rng(seed))
+    params = SplitParams(pretrain="disjoint", pretrain_subjects=2, seed=seed)
+    split = assign_split(table, params)
+    aside = [subjects_of(fold, table, "pretrain") for fold in split]
+    assert all(one == aside[0] and len(one) == 2 for one in aside)
+    for fold in split:
+        assert not aside[0] & subjects_of(fold, table, "train", "validation", "test", "calibrate")
+        assert not fold.transductive
+    tested = set().union(*(subjects_of(fold, table, "test") for fold in split))
+    assert tested == set(table["subject"]) - aside[0]
+    assert SplitParams().digest != params.digest
+    with pytest.raises(ValueError, match="ask for fewer"):
+        assign_split(table, SplitParams(pretrain="disjoint", pretrain_subjects=99))
+
+
+def test_a_species_is_held_out_where_its_column_is_there():
+    table = members(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="species"):
+        assign_split(table, SplitParams(by="species"))
+    table["species"] = np.where(table["lab"] == "lab0", "Macaca mulatta", "Mus musculus")
+    params = SplitParams(by="species", folds="fixed", test=("Macaca mulatta",))
+    (fold,) = assign_split(table, params)
+    assert subjects_of(fold, table, "test") == set(table.loc[table["lab"] == "lab0", "subject"])
+    assert "Macaca mulatta held out" in fold.name

@@ -37,15 +37,30 @@ def final_trainings(spec: StudySpec) -> list[dict[str, Any]]:
 
 
 def _chains(spec: StudySpec, split: str) -> Iterator[tuple[Model, int, int, list[dict]]]:
-    """Model, fold, seed, and the content of the training task of each stage."""
+    """Model, fold, seed, and the content of the training task of each stage.
+
+    Self-supervision on subjects that no fold has is the first fold's, and every fold starts there.
+    """
     folds = (dataset.SplitFold & {"split": split}).to_arrays("fold", order_by="fold")
+    once = spec.split is not None and spec.split.pretrain == "disjoint"
     for model in spec.model:
         params = training.ModelParamSet.register(_name(model), model.values)
         fits = [training.FitParamSet.register(None, stage) for stage in model.stages]
         for fold in folds:
             for seed in model.seeds:
-                where = {"split": split, "fold": int(fold), "seed": seed, **params}
-                yield model, int(fold), seed, [{**where, **fit} for fit in fits]
+                shared = ssl_first(model) if once else 0
+                of_fold = [int(folds[0] if at < shared else fold) for at in range(len(fits))]
+                where = {"split": split, "seed": seed, **params}
+                chain = [
+                    {**where, "fold": own, **fit} for own, fit in zip(of_fold, fits, strict=True)
+                ]
+                yield model, int(fold), seed, chain
+
+
+def ssl_first(model: Model) -> int:
+    """How many stages from the first on are self-supervised."""
+    kinds = [stage.objective == "ssl" for stage in model.stages]
+    return kinds.index(False) if False in kinds else len(kinds)
 
 
 def _name(model: Model) -> str:
