@@ -70,9 +70,9 @@ def _vectors(split: str, rows: list[dict[str, Any]], windowsets: dict[str, Windo
 def _probe_region(folds: list[Vectors], params) -> tuple[dict[str, Any], Scores]:
     """Region on held-out data: fitted on the train role, tested on the test role of each fold."""
     from pipeline.evaluation import classification_scores
-    from pipeline.evaluation.probes import fit_predict
+    from pipeline.evaluation.probes import fit_predict_each
 
-    truth, said, tested = [], [], []
+    truth, divisions, tested = [], [], []
     for fold in folds:
         labelled = fold.rows["region"].notna().to_numpy()
         train, test = labelled & fold.rows["train"], labelled & fold.rows["test"]
@@ -80,13 +80,14 @@ def _probe_region(folds: list[Vectors], params) -> tuple[dict[str, Any], Scores]
         regions = fold.rows["region"].to_numpy(dtype=object)
         if len(set(regions[train])) < 2 or not test.any():
             continue
-        said.append(fit_predict(fold.x[train], regions[train], fold.x[test.to_numpy()], params))
+        divisions.append((fold.x, regions, train, test.to_numpy()))
         truth.append(regions[test.to_numpy()])
         tested.append(fold.rows[test])
     row = {"probe_scheme": "fitted on train windows, tested on held-out windows of each fold"}
     if not truth:
         reason = "no fold has labelled training windows of two regions and labelled test windows"
         return row, [undefined("balanced_accuracy", "window", reason)]
+    said = fit_predict_each(divisions, params)
     rows = pd.concat(tested, ignore_index=True)
     groups = resampled(rows, params.minimum_groups)
     found = classification_scores(

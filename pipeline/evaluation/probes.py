@@ -1,6 +1,7 @@
 """Linear probes: what a straight line can read out of a representation, on data it never saw."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from pydantic import Field
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ..params import Params
 from .folds import ProbeFold, held_out_groups, session_blocks, time_block_folds
@@ -15,6 +17,9 @@ from .intervals import Clusters, IntervalParams, cluster
 from .metrics import classification_scores
 from .scores import ScoreRow, as_labels
 from .softmax import SMALL, class_scores, fit_softmax
+
+Division = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Features, labels, which samples are fitted on, which are tested."""
 
 
 class ProbeParams(Params):
@@ -138,17 +143,43 @@ def _choose_rows(features: np.ndarray, truth: np.ndarray, params: ProbeParams) -
 def _run(
     x: np.ndarray, y: np.ndarray, folds: list[ProbeFold], params: ProbeParams
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    said, rows = np.full(len(y), None), []
+    said, rows, fitted = np.full(len(y), None), [], []
     for fold in folds:
         known = sorted({t for t in y[fold.train]})
         reason = None if len(known) > 1 else f"training holds {len(known)} class; a probe needs 2"
         if reason is None:
-            said[fold.test] = fit_predict(x[fold.train], y[fold.train], x[fold.test], params)
+            fitted.append(fold)
         counts = {"n_train": int(fold.train.sum()), "n_test": int(fold.test.sum())}
         rows.append({"fold": fold.name, **counts, "n_classes": len(known), "reason": reason})
+    answers = fit_predict_each([(x, y, fold.train, fold.test) for fold in fitted], params)
+    for fold, answer in zip(fitted, answers, strict=True):
+        said[fold.test] = answer
     table = pd.DataFrame(rows)
     table["reason"] = pd.Series([row["reason"] for row in rows], dtype=object)  # None, not NaN
     return said, table
+
+
+def fit_predict_each(divisions: Sequence[Division], params: ProbeParams) -> list[np.ndarray]:
+    """``fit_predict`` of each division: features, labels, what is fitted on and what is tested.
+
+    Large ones are fitted side by side, as many as BLAS has threads and each with one: matrices
+    with few columns gain little from several.
+    """
+
+    def answer(division: Division) -> np.ndarray:
+        x, y, train, test = division
+        return fit_predict(x[train], y[train], x[test], params)
+
+    at_once = min(_blas_threads(), len(divisions))
+    if at_once < 2 or max(x.size for x, *_ in divisions) <= SMALL:
+        return [answer(division) for division in divisions]
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(answer, divisions))
+
+
+def _blas_threads() -> int:
+    pools = [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
+    return max(pools, default=1)
 
 
 def fit_predict(

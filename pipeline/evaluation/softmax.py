@@ -16,6 +16,8 @@ SMALL = 4_000_000
 """Entries of a feature matrix up to which all is computed in double precision."""
 ROWS_PER_FEATURE = 8
 """Rows that the correlation of features is estimated from; it decides the way, not the minimum."""
+AT_ONCE = 512
+"""Rows multiplied together."""
 STEEPEST = {np.float32: 1e-5, np.float64: 1e-6}
 """Largest slope of the mean loss, along any uncorrelated direction, that counts as the minimum."""
 
@@ -109,23 +111,37 @@ def _uncorrelated(x: np.ndarray, penalty: float, spread: float) -> Float[np.ndar
 def _objective(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: float, way: np.ndarray, columns: int
 ) -> Objective:
-    """Mean loss and its slope, by round coordinates and intercepts in one row."""
+    """Mean loss and its slope, by round coordinates and intercepts in one row.
+
+    Scores and slope of a few rows are computed while they are in the cache.
+    """
     share = weight / weight.sum()
-    rows = np.arange(len(y))
+    pieces = [slice(i, i + AT_ONCE) for i in range(0, len(y), AT_ONCE)]
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
         whole = flat.reshape(-1, columns)
         coef = way @ whole[:-1]
-        scores = class_scores(x, coef, whole[-1])
-        scores -= scores.max(axis=1, keepdims=True)
-        own = scores[rows, y].copy()
-        np.exp(scores, out=scores)
-        total = scores.sum(axis=1)
-        loss = share @ (np.log(total) - own) + 0.5 * penalty * np.sum(coef**2)
-        scores /= total[:, None]
-        scores[rows, y] -= 1
-        error = (scores * share[:, None])[:, -columns:]
-        slope = (x.T @ error.astype(x.dtype)).astype(np.float64) + penalty * coef
-        return float(loss), np.vstack([way.T @ slope, error.sum(axis=0)]).ravel()
+        single = coef.astype(x.dtype)
+        loss, slope, lean = 0.5 * penalty * np.sum(coef**2), penalty * coef, np.zeros(columns)
+        for piece in pieces:
+            scores = class_scores(x[piece], single, whole[-1])
+            lost, error = _errors(scores, y[piece], share[piece])
+            loss += lost
+            slope += x[piece].T @ error[:, -columns:].astype(x.dtype)
+            lean += error[:, -columns:].sum(axis=0)
+        return float(loss), np.vstack([way.T @ slope, lean]).ravel()
 
     return evaluate
+
+
+def _errors(scores: np.ndarray, y: np.ndarray, share: np.ndarray) -> tuple[float, np.ndarray]:
+    """Weighted loss of some samples, and its slope in their scores (which are overwritten)."""
+    rows = np.arange(len(y))
+    scores -= scores.max(axis=1, keepdims=True)
+    own = scores[rows, y]
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=1)
+    lost = share @ (np.log(total) - own)
+    scores *= (share / total)[:, None]
+    scores[rows, y] -= share
+    return lost, scores
