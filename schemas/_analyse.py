@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.recording import WindowSet
 
 from . import analysis, dataset, prediction
+from ._answers import held_out_answers, score_stored
 from ._names import clip
 from ._roles import member_windows, role_masks
 
@@ -51,6 +52,9 @@ def evaluate(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores, list[dict[s
     params = analysis.EvalParamSet.get(asked["task"])
     kind, outputs, targets, groups = gather(asked)
     rows = SCORERS[kind](outputs, targets, groups, params)
+    if kind == "classes":
+        answers = add_lab(held_out_answers(asked), asked["task"]["eval_split"])
+        rows += score_stored(answers, outputs.classes, params)
     subjects = int(groups["subject"].nunique())
     row = {"n_subjects": subjects, "n_sessions": int(groups["session"].nunique())}
     return row, score_rows(rows, subjects), _confusion(rows)

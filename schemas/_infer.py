@@ -9,6 +9,7 @@ from pipeline.recording import WindowSet
 
 from . import embedding, prediction, training
 from ._digests import digest_arrays, digest_content
+from ._learned import learned_for
 from ._load import load_windows
 from ._names import clip
 from ._roles import role_masks
@@ -60,7 +61,11 @@ def predict(
     trained = (training.Training & {"training": task["training"]}).fetch1()
     started = time.monotonic()
     model = load_model(task["training"], device)
-    found = predict_windows(model, windowset, batch_size=batch_size, device=device)
+
+    def ask(recorded: WindowSet):
+        return predict_windows(model, recorded, batch_size=batch_size, device=device)
+
+    found = ask(windowset)
     kind = MODELS[model.params.family].output
     domain = compare_domain(windowset, trained["domain"])
     arrays = {
@@ -80,7 +85,9 @@ def predict(
     if kind != "classes":
         return row, []
     params = prediction.PostprocessParamSet.get(task)
-    return row, channel_rows(found, trained["classes"], windowset, params, domain)
+    row["learned"] = learned_for(task, params, trained["classes"], ask)
+    learned = row["learned"]
+    return row, channel_rows(found, trained["classes"], windowset, params, domain, learned)
 
 
 def held_out(name: str, windowset: WindowSet) -> np.ndarray:
@@ -107,14 +114,19 @@ def compare_domain(windowset: WindowSet, domain: dict[str, Any]):
     return check_domain(spectra_of(windowset), condition_of(windowset), reference, DomainParams())
 
 
-def channel_rows(found, classes, windowset: WindowSet, params, domain) -> list[dict[str, Any]]:
+def channel_rows(
+    found, classes, windowset: WindowSet, params, domain, learned: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """One answer per channel, with the reason where it is "unknown"."""
+    from pipeline.analyses.learned import Learned
     from pipeline.analyses.regions import channel_predictions
 
     answers = channel_predictions(
         found.outputs, found.window, found.channel, classes, windowset.channels, params,
+        learned=None if learned is None else Learned.from_json(learned),
         domain_quantile=None if domain is None else domain.channel_quantile,
     )  # fmt: skip
+    named = [*classes, *(["unknown"] if "p_unknown" in answers else [])]
     rows = []
     for answer in answers.to_dict("records"):
         site = windowset.channels.iloc[int(answer["row"])]
@@ -129,7 +141,7 @@ def channel_rows(found, classes, windowset: WindowSet, params, domain) -> list[d
                 "confidence": None if np.isnan(sure) else float(sure),
                 "votes": int(answer["votes"]),
                 "n_voting": int(answer["n_windows"]),
-                "probabilities": {name: _finite(answer[f"p_{name}"]) for name in classes},
+                "probabilities": {name: _finite(answer[f"p_{name}"]) for name in named},
                 "refused": clip(answer["reason"], 255),
             }
         )

@@ -6,6 +6,7 @@ import pandas as pd
 
 from . import analysis, prediction
 from ._analyse import Scores, score_rows, where
+from ._answers import score_stored, stored_answers
 from ._load import load_windows
 from ._registered import what_was_heard
 
@@ -33,8 +34,11 @@ def score_labels(task: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
         groups,
         params,
     )
-    answers = _answers(task["prediction"], windowset.channels)
-    rows = [*rows, *_score_answers(answers, tuple(row["output_classes"]), windowset, params)]
+    answers = stored_answers(task["prediction"], windowset.channels)
+    answers = answers.assign(session=windowset.session, subject=groups["subject"].iloc[0])
+    classes = tuple(row["output_classes"])
+    rows = [*rows, *score_stored(answers, classes, params)]
+    rows += _score_answers(answers, classes, windowset, params)
     labelled = int(answers["region"].notna().sum())
     return {"n_labelled": labelled, "heard": heard}, score_rows(rows, 1)
 
@@ -48,13 +52,6 @@ def _score_answers(answers: pd.DataFrame, classes, windowset, params):
         cluster([windowset.session] * len(answers), "session"), classes,
         level=ANSWER, interval=params.interval,
     )  # fmt: skip
-
-
-def _answers(name: str, channels: pd.DataFrame) -> pd.DataFrame:
-    said = prediction.Prediction.ChannelPrediction & {"prediction": name}
-    frame = pd.DataFrame(said.to_dicts(), columns=["probe", "channel", "predicted"])
-    frame["channel"] = frame["channel"].astype("int64")
-    return frame.merge(channels[["probe", "channel", "region"]], on=["probe", "channel"])
 
 
 def _session_of(asked: dict[str, Any]) -> str:

@@ -70,7 +70,12 @@ def load_windows(
         behavior=arrays["behavior"],
         features=arrays["features"],
         synthetic=bool(row["synthetic"]),
-        provenance={"notes": row["window_notes"], "content_digest": row["content_digest"]},
+        provenance={
+            "notes": row["window_notes"],
+            "content_digest": row["content_digest"],
+            "label_set": label_set,
+            "scheme": scheme,
+        },
     )
 
 

@@ -14,7 +14,7 @@ SCORE = """
     -> master
     score : int32
     ---
-    level : varchar(16)                  # window | channel | unit
+    level : varchar(16)                  # window | channel | post-processed | unit
     metric : varchar(48)
     detail = null : varchar(255)         # class, role or repetition it is about
     value = null : float64
@@ -131,7 +131,7 @@ class Evaluation(_Analysis, dj.Computed):
         definition = """
         # Counts of true against predicted region.
         -> master
-        level : varchar(16)                  # window | channel
+        level : varchar(16)                  # window | channel | post-processed
         true_region : varchar(64)
         predicted_region : varchar(64)
         ---

@@ -55,6 +55,7 @@ class Prediction(Leased, dj.Computed):
     prediction_digest = null : char(64)  # sha256 over the arrays
     output_classes : json                # names of the classes, in order
     domain_check = null : json           # how far the recording is from the training domain
+    learned = null : json                # of training and validation subjects, for the answers
     predict_device : varchar(64)
     predict_seconds : float64            # (s)
     """

@@ -2,36 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
-from pydantic import Field
 
 from ..evaluation.calibration import apply_temperature
-from ..params import Params
 from .depth_chain import likeliest_path, posterior
 from .depth_prior import DepthPrior, shank_runs, state_numbers
+from .postprocess import DecoderParams
 
 TEMPERATURES = (0.1, 100.0)
 _FLOOR = -30.0  # a log probability of -inf must not veto the rest of the shank
-
-
-class DecoderParams(Params):
-    """How much the model's probabilities count against the prior over depth."""
-
-    temperature: float = Field(
-        1.0, gt=0, description="log probabilities are divided by it; neighbours repeat each other"
-    )
-    final_temperature: float = Field(
-        1.0, gt=0, description="the same for the posterior: whole regions are mistaken together"
-    )
-    divide_by: Literal["training", "none"] = Field(
-        "training", description="class frequencies the model has learned: of training, or equal"
-    )
-    unknown_level: float = Field(
-        0.0, description="log likelihood of 'unknown' over that of the mean of the classes"
-    )
 
 
 @dataclass(frozen=True)

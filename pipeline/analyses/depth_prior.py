@@ -11,30 +11,7 @@ from pydantic import Field
 from ..params import Params
 from .depth_chain import Moves
 from .depth_rates import expand, fit_rates, stage_moves
-from .regions import UNKNOWN
-
-
-class TransitionParams(Params):
-    """How a prior over depth is learned."""
-
-    stages: int = Field(
-        8, ge=1, description="in a row within a region: the more, the less its thickness varies"
-    )
-    unknown: bool = Field(
-        True, description="regions outside the classes are states too, answered as 'unknown'"
-    )
-    least_probes: int = Field(
-        2, ge=1, description="a region outside the classes met on fewer shares one state"
-    )
-    thickness_um: float = Field(400.0, gt=0, description="of a region never seen (µm)")
-    pseudo_count: float = Field(
-        0.5, gt=0, description="borders of each region taken as seen, shared by all neighbours"
-    )
-    max_gap_um: float = Field(
-        300.0, gt=0, description="labels further apart than this say nothing of each other (µm)"
-    )
-    iterations: int = Field(100, ge=1, description="most steps of expectation maximisation")
-    tolerance: float = Field(1e-3, gt=0, description="largest relative change of a rate at the end")
+from .postprocess import UNKNOWN, TransitionParams
 
 
 @dataclass(frozen=True)
@@ -175,8 +152,9 @@ def _name_states(
     if not params.unknown:
         return tuple(classes)
     met = Counter(name for probe in probes for name in set(probe.labels) - {None, UNKNOWN})
-    often = sorted(name for name, n in met.items() if n >= params.least_probes)
-    return (*classes, *(name for name in often if name not in classes), UNKNOWN)
+    others = [(-n, name) for name, n in met.items() if name not in classes]
+    often = [name for n, name in sorted(others) if -n >= params.least_probes]
+    return (*classes, *sorted(often[: params.most_others]), UNKNOWN)
 
 
 def _chains(

@@ -10,7 +10,13 @@ from .markup import Markup, element, interval, join, number, table
 from .report_data import metric_name
 from .report_opening import banner, watermark_style
 
-LEVELS = ("window", "channel", "unit")
+LEVELS = {
+    "window": "window level",
+    "channel": "channel level, windows averaged",
+    "post-processed": "channel level, post-processed",
+    "unit": "unit level",
+}
+"""What one sample is, and what a table of such scores says of it."""
 SIDES = {"published": "published protocol, ours", "strict": "strict, ours"}
 OURS = ("value", "low", "high", "chance", "n", "n_groups", "study", "seeds", "seed_sd")
 COLUMNS = (
@@ -80,7 +86,7 @@ def _tables(page: ExperimentPage) -> list[Markup]:
     )
     parts = [element("p", lead, class_="lead")]
     for (level, metric), rows in page.rows.groupby(["level", "metric"], sort=False):
-        where = f"{level} level" if level in LEVELS else level
+        where = LEVELS.get(level, level)
         parts.append(_table(rows, f"{metric_name(metric).capitalize()}, {where}."))
     return parts
 

@@ -1,39 +1,18 @@
 """From a class probability per (window, channel) to one region, or "unknown", per channel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Integer
-from pydantic import Field
+from jaxtyping import Float, Float64, Int, Integer
 
-from ..params import Params
+from ..evaluation.calibration import apply_temperature
+from .depth_decoder import decode_probe
+from .learned import Learned
+from .postprocess import UNKNOWN, PostprocessParams
 
-UNKNOWN = "unknown"
 _FLOOR = 1e-6  # a probability of exactly 0 must not veto all other windows of its channel
-
-
-class PostprocessParams(Params):
-    """How the windows and the neighbours of a channel are put together."""
-
-    temporal: Literal["mean", "log_mean"] = Field(
-        "mean", description="average over a channel's windows: arithmetic, or of log probability"
-    )
-    spatial: Literal["none", "mode", "gaussian"] = Field(
-        "none", description="smoothing along the shank: none, majority label, or weighted mean"
-    )
-    neighbours: int = Field(2, ge=1, description="channels either side that vote in 'mode'")
-    spread_um: float = Field(60.0, gt=0, description="width of 'gaussian' along depth (µm)")
-    prior: Literal["none", "training", "flat"] = Field(
-        "none", description="multiply by the training class frequencies, or divide by them"
-    )
-    temperature: float = Field(1.0, gt=0, description="log probabilities are divided by it first")
-    unknown_below: float = Field(0.5, ge=0, le=1, description="least confidence of an answer")
-    min_windows: int = Field(1, ge=1, description="fewest windows of an answer")
-    unknown_beyond: float = Field(
-        1.0, ge=0, le=1, description="highest domain quantile of an answer; 1 never refuses"
-    )
 
 
 def channel_predictions(
@@ -45,6 +24,7 @@ def channel_predictions(
     params: PostprocessParams,
     *,
     training_prior: Float[np.ndarray, " class"] | None = None,
+    learned: Learned | None = None,
     domain_quantile: Float[np.ndarray, " channel"] | None = None,
 ) -> pd.DataFrame:
     """One line per channel: its region, how sure, and why not where the answer is "unknown".
@@ -60,7 +40,11 @@ def channel_predictions(
     channels
         One row per channel. Used if there: ``probe``, ``shank``, ``depth_um`` (µm).
     training_prior
-        Class frequencies in training; needed when ``params.prior`` is not "none".
+        Class frequencies in training; needed when ``params.prior`` is not "none" and nothing was
+        ``learned``.
+    learned
+        What ``learn_postprocess`` found; needed when ``params.learns``, for 'decoder' with depths
+        that grow from the tip as in training.
     domain_quantile
         Per channel, the share of training channels nearer to the training domain than it.
 
@@ -69,7 +53,9 @@ def channel_predictions(
     DataFrame
         ``row`` (in `channels`), ``region``, ``best`` (leading class even when unknown),
         ``confidence`` (probability of ``best``; NaN without windows), ``votes`` (windows whose own
-        leading class is ``best``), ``n_windows``, ``p_<class>``, ``reason`` (None when answered).
+        leading class is ``best``), ``n_windows``, ``p_<class>``, ``reason`` (None when answered);
+        of 'decoder' also ``p_unknown``, and then a channel without windows is answered too, by
+        its neighbours (``best``).
 
     Raises
     ------
@@ -77,30 +63,58 @@ def channel_predictions(
         If rows are not probabilities of these classes and channels, or a prior is missing.
 
     Source: He et al. 2025 (Lfp2Vec): mean over windows, then the mode over two neighbours either
-    side. Their hand-set class weights are left out: they were chosen on scored data.
+    side. Their code's hand-set class weights (``PUBLISHED_WEIGHTS``) are off unless asked for.
     """
-    _check(proba, window_idx, channel_idx, classes, channels, params, training_prior)
-    usable = np.isfinite(proba).all(axis=1)
-    rows, owner = proba[usable].astype(np.float64), channel_idx[usable].astype(np.int64)
-    rows = _weigh(rows, params, training_prior)
-    mean, n_windows = average_windows(rows, owner, len(channels), temporal=params.temporal)
+    if training_prior is None and learned is not None:
+        training_prior = np.array(learned.share)
+    _check(proba, window_idx, channel_idx, classes, channels, params, training_prior, learned)
+    mean, n_windows = channel_means(
+        proba, channel_idx, len(channels), classes, params, training_prior=training_prior
+    )
     order = shank_order(channels)
+    other = None
+    if params.spatial == "decoder":
+        mean, other = decode_channels(mean, channels, learned)
+    elif learned is not None and learned.temperature != 1:
+        mean = apply_temperature(mean, learned.temperature)
     if params.spatial == "gaussian":
         mean = smooth_along_depth(mean, channels, order, spread_um=params.spread_um)
-    best = np.where(n_windows > 0, np.nan_to_num(mean, nan=-1.0).argmax(axis=1), -1)
+    best = np.nan_to_num(mean, nan=-1.0).argmax(axis=1)
+    best = np.where((n_windows > 0) | (other is not None), best, -1)
     if params.spatial == "mode":
         best = vote_with_neighbours(best, mean, order, neighbours=params.neighbours)
     confidence = np.where(best >= 0, mean[np.arange(len(mean)), best], np.nan)
+    rows, owner = _usable(proba, channel_idx, params, training_prior)
     votes = np.bincount(owner, rows.argmax(axis=1) == best[owner], len(channels)).astype(np.int64)
     names = np.array([*classes, UNKNOWN], dtype=object)
     table = pd.DataFrame({"row": np.arange(len(channels)), "region": names[best]})
     table["best"] = pd.Series(np.where(best >= 0, names[best], None), dtype=object)
     table["confidence"], table["votes"], table["n_windows"] = confidence, votes, n_windows
     table[[f"p_{name}" for name in classes]] = mean
-    reasons = _reasons(confidence, n_windows, domain_quantile, params)
+    if other is not None:
+        table[f"p_{UNKNOWN}"] = other
+    reasons = _reasons(confidence, n_windows, domain_quantile, other, params)
     table["reason"] = pd.Series(reasons, dtype=object)
     table.loc[table["reason"].notna(), "region"] = UNKNOWN
     return table
+
+
+def channel_means(
+    proba: Float[np.ndarray, "row class"],
+    channel_idx: Integer[np.ndarray, " row"],
+    n_channels: int,
+    classes: Sequence[str],
+    params: PostprocessParams,
+    *,
+    training_prior: Float[np.ndarray, " class"] | None = None,
+) -> tuple[Float[np.ndarray, "channel class"], Int[np.ndarray, " channel"]]:
+    """Probabilities of each channel from its own windows (NaN without any), and their number.
+
+    Arguments as of ``channel_predictions``; nothing is put together along the shank yet.
+    """
+    rows, owner = _usable(proba, channel_idx, params, training_prior)
+    mean, n_windows = average_windows(rows, owner, n_channels, temporal=params.temporal)
+    return weigh_classes(mean, classes, params.class_weights), n_windows
 
 
 def average_windows(
@@ -122,6 +136,48 @@ def average_windows(
     mean = np.full_like(total, np.nan)
     np.divide(total, count[:, None], out=mean, where=count[:, None] > 0)
     return (_normalise(np.exp(mean)) if temporal == "log_mean" else mean), count
+
+
+def weigh_classes(
+    mean: Float[np.ndarray, "channel class"], classes: Sequence[str], weights: Mapping[str, float]
+) -> Float[np.ndarray, "channel class"]:
+    """Multiply each class's logit (log probability, its mean over classes taken off) by a factor.
+
+    A factor above 1 makes a class that is likelier than average still likelier, and one that is
+    less likely still less.
+
+    Source: the code of He et al. 2025, which multiplies a model's logits as they come.
+    """
+    if not weights:
+        return mean
+    log = np.log(np.maximum(mean, _FLOOR))
+    log -= log.mean(axis=1, keepdims=True)
+    log *= [weights.get(name, 1.0) for name in classes]
+    return _normalise(np.exp(log - log.max(axis=1, keepdims=True)))
+
+
+def decode_channels(
+    mean: Float[np.ndarray, "channel class"], channels: pd.DataFrame, learned: Learned
+) -> tuple[Float64[np.ndarray, "channel class"], Float64[np.ndarray, " channel"]]:
+    """Probability of each class, and of a region outside the classes, given the whole shank."""
+    with np.errstate(divide="ignore"):
+        log_probs = np.log(mean)
+    depth, shank = shank_places(channels)
+    found = decode_probe(log_probs, depth, shank, learned.prior, learned.decoder)
+    n = mean.shape[1]
+    return found[:, :n], found[:, n:].sum(axis=1)
+
+
+def shank_places(
+    channels: pd.DataFrame,
+) -> tuple[Float64[np.ndarray, " channel"], Int[np.ndarray, " channel"]]:
+    """Depth (µm, NaN where unknown) of each channel, and the number of its shank."""
+    none = pd.Series(np.nan, channels.index)
+    depth = pd.to_numeric(channels.get("depth_um", none)).to_numpy(np.float64)
+    shank = np.zeros(len(channels), np.int64)
+    for number, rows in enumerate(shank_order(channels)):
+        shank[rows] = number
+    return depth, shank
 
 
 def shank_order(channels: pd.DataFrame) -> list[Int[np.ndarray, " _"]]:
@@ -180,6 +236,12 @@ def smooth_along_depth(
     return smooth
 
 
+def _usable(proba, channel_idx, params, prior) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without NaN, at the first temperature and prior, and the channel of each."""
+    usable = np.isfinite(proba).all(axis=1)
+    return _weigh(proba[usable].astype(np.float64), params, prior), channel_idx[usable].astype(int)
+
+
 def _weigh(rows: np.ndarray, params: PostprocessParams, prior: np.ndarray | None) -> np.ndarray:
     log = np.log(np.maximum(rows, _FLOOR)) / params.temperature
     if params.prior != "none" and prior is not None:
@@ -192,14 +254,17 @@ def _normalise(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _reasons(confidence, n_windows, quantile, params: PostprocessParams) -> list[str | None]:
-    beyond = np.zeros(len(confidence)) if quantile is None else quantile
+def _reasons(confidence, n_windows, quantile, other, params) -> list[str | None]:
+    none = np.zeros(len(confidence))
+    beyond, outside = (none if given is None else given for given in (quantile, other))
     reasons: list[str | None] = []
-    for sure, count, far in zip(confidence, n_windows, beyond, strict=True):
+    for sure, count, far, out in zip(confidence, n_windows, beyond, outside, strict=True):
         if count < params.min_windows:
             reasons.append(f"{count} usable windows, {params.min_windows} needed")
         elif far > params.unknown_beyond:
             reasons.append(f"spectrum farther from training than {far:.0%} of training channels")
+        elif out > sure and sure < params.unknown_below:
+            reasons.append(f"the shank speaks for a region outside the classes ({out:.2f})")
         elif sure < params.unknown_below:
             reasons.append(f"confidence {sure:.2f} below {params.unknown_below:g}")
         else:
@@ -207,7 +272,7 @@ def _reasons(confidence, n_windows, quantile, params: PostprocessParams) -> list
     return reasons
 
 
-def _check(proba, window_idx, channel_idx, classes, channels, params, prior) -> None:
+def _check(proba, window_idx, channel_idx, classes, channels, params, prior, learned) -> None:
     if proba.shape[1] != len(classes):
         raise ValueError(f"{proba.shape[1]} columns of probability for {len(classes)} classes")
     if not len(proba) == len(window_idx) == len(channel_idx):
@@ -225,3 +290,9 @@ def _check(proba, window_idx, channel_idx, classes, channels, params, prior) -> 
         raise ValueError("rows are not probabilities (they must be >= 0 and sum to 1): use softmax")
     if params.prior != "none" and prior is None:
         raise ValueError(f"prior {params.prior!r} needs training_prior, the class frequencies")
+    if params.spatial == "decoder" and (learned is None or learned.prior is None):
+        raise ValueError("spatial 'decoder' needs what learn_postprocess learns of training probes")
+    if learned is not None and learned.classes != tuple(classes):
+        raise ValueError(
+            f"post-processing was learned for {list(learned.classes)}, asked of {list(classes)}"
+        )

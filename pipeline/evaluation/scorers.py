@@ -10,12 +10,16 @@ from jaxtyping import Float
 from pydantic import Field
 
 from ..params import Params
+from .calibration import expected_calibration_error
 from .intervals import IntervalParams, choose_clusters
-from .metrics import classification_scores, most_likely
+from .metrics import NO_INTERVAL, classification_scores, most_likely
 from .rates import rates_scores
 from .scores import ScoreRow, as_labels
 
 Level = Literal["window", "channel"]
+
+POSTPROCESSED = "post-processed"
+"""Level of one answer per channel, after post-processing along windows and shank."""
 
 RESAMPLED = ("lab", "subject", "session", "time block")
 """What an interval resamples: the first of these that the groups have, and have enough of."""
@@ -106,6 +110,37 @@ def _score_level(proba, labels, classes, frame, level, params) -> list[ScoreRow]
     shy = classification_scores(labels, answer, clusters, classes, level=level,
                                 interval=params.interval)  # fmt: skip
     return shy + [row for row in rows if row.metric in ("log_loss", "ece")]
+
+
+def score_answers(
+    answers: Iterable[object],
+    confidence: Float[np.ndarray, " channel"],
+    classes: Sequence[str],
+    targets: Iterable[object],
+    groups: pd.DataFrame,
+    params: EvalParams,
+) -> list[ScoreRow]:
+    """Score one answer per channel, as post-processing leaves it, at the level `POSTPROCESSED`.
+
+    Parameters
+    ----------
+    confidence
+        Probability that each answer is given; the calibration error is about it.
+    groups
+        As of ``score_classes``, one row per answer.
+    """
+    clusters = choose_clusters(groups, RESAMPLED, params.minimum_groups)
+    rows = classification_scores(targets, answers, clusters, classes, level=POSTPROCESSED,
+                                 interval=params.interval)  # fmt: skip
+    truth, said = as_labels(targets), as_labels(answers)
+    keep = np.array([one is not None for one in truth]) & np.isfinite(confidence)
+    if not keep.any():
+        return rows
+    right = (truth == said)[keep]
+    sure = np.column_stack([confidence[keep], np.zeros(keep.sum())])
+    ece = expected_calibration_error(sure, np.where(right, 0, 1), bins=params.calibration_bins)
+    reason = NO_INTERVAL
+    return [*rows, ScoreRow("ece", POSTPROCESSED, ece, None, int(keep.sum()), reason=reason)]
 
 
 def average_windows(

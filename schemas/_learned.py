@@ -1,0 +1,84 @@
+"""What post-processing learns from the tables: labels of training recordings, answers about
+validation recordings. Tested recordings are never asked for."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.recording import WindowSet
+
+from . import anatomy, prediction, recording, training
+from ._train import SUPERVISED_ROLES, load_role
+
+OTHER = "outside the scheme"
+"""How the reason begins where a label names a region that the scheme has no name for."""
+
+
+def learned_for(task: dict[str, Any], params, classes, ask) -> dict[str, Any] | None:
+    """What post-processing learned for a training: of an earlier answer, or now; plain JSON.
+
+    Parameters
+    ----------
+    task
+        A PredictionTask: its ``training`` and ``postprocess_params``.
+    ask
+        From a WindowSet to the model's answers about it.
+    """
+    if not params.learns:
+        return None
+    same = {name: task[name] for name in ("training", "postprocess_params")}
+    earlier = prediction.Prediction * prediction.PredictionTask & same
+    for row in (earlier & "learned is not null").proj("learned").to_dicts(limit=1):
+        return row["learned"]
+    from pipeline.analyses.learned import count_classes, learn_postprocess
+
+    fold = (training.TrainingTask & {"training": task["training"]}).fetch1()
+    heard = load_role(fold["split"], fold["fold"], SUPERVISED_ROLES)
+    checked = []
+    if params.calibrate == "validation":
+        checked = load_role(fold["split"], fold["fold"], ("calibrate",))
+        checked = checked or load_role(fold["split"], fold["fold"], ("validation",))
+    probes = [_labelled(windowset) for windowset in heard]
+    count = count_classes(probes, classes)
+    scored = [_scored(one, ask(one), classes, params, count / count.sum()) for one in checked]
+    return learn_postprocess(probes, scored, classes, params).to_json()
+
+
+def _labelled(windowset: WindowSet):
+    from pipeline.analyses.depth_prior import LabelledProbe
+    from pipeline.analyses.regions import shank_places
+
+    depth, shank = shank_places(windowset.channels)
+    return LabelledProbe(all_labels(windowset), depth, shank)
+
+
+def _scored(windowset: WindowSet, said, classes, params, prior):
+    from pipeline.analyses.depth_decoder import ScoredProbe
+    from pipeline.analyses.regions import channel_means, shank_places
+
+    depth, shank = shank_places(windowset.channels)
+    mean, _ = channel_means(
+        said.outputs, said.channel, len(depth), classes, params, training_prior=prior
+    )
+    with np.errstate(divide="ignore"):
+        return ScoredProbe(np.log(mean), all_labels(windowset), depth, shank)
+
+
+def all_labels(windowset: WindowSet) -> list[str | None]:
+    """Region of each channel that counts, or the name of one that does not; None without a label.
+
+    A label coarser than the scheme says nothing: it may hold a region that counts.
+    """
+    counted = windowset.channels["region"]
+    known = counted.where(counted.notna(), None).tolist()
+    labels = {name: windowset.provenance.get(name) for name in ("label_set", "scheme")}
+    if None in labels.values():
+        return known
+    rows = (anatomy.ChannelLabel.Region * recording.LabelEntry.proj("cleaned") & labels).to_dicts()
+    named = {
+        (row["probe"], row["channel"]): row["region"] or row["cleaned"]
+        for row in rows
+        if row["region"] or (row["unknown_reason"] or "").startswith(OTHER)
+    }
+    places = zip(windowset.channels["probe"], windowset.channels["channel"], strict=True)
+    return [name or named.get(place) for name, place in zip(known, places, strict=True)]
