@@ -25,13 +25,13 @@ OPEN = 3  # insertions that are seen without a click
 LEVELS = {
     "window": "Window level scores each held-out window of one channel by itself.",
     "channel": "Channel level scores the mean probability of a channel's held-out windows.",
-    "post-processed": "Post-processed is channel level too: one answer per channel as post-processing "
-    'leaves it, before any "unknown"; its calibration error is of the confidence given.',
+    "post-processed": "Post-processed is channel level too: each channel's answer as "
+    'post-processing leaves it, before any "unknown", and the calibration of its confidence.',
     "unit": "Each unit is predicted from the others, its own spikes hidden. Bits per spike count "
     "from a constant rate: the unit's mean in the scored windows themselves, which no model can "
     "know beforehand; over training rates, its mean in training.",
 }
-RAW = 'At the first two, neighbours, priors and "unknown" play no part.'
+RAW = 'Window and channel level are raw: neighbours, priors and "unknown" play no part there.'
 DRAWN = (
     "Predicted regions are post-processed: the mean over a channel's held-out windows, put "
     'together along the shank as the study says, and "unknown" where the model is not sure enough.'
