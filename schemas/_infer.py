@@ -9,11 +9,12 @@ from pipeline.recording import WindowSet
 
 from . import embedding, prediction, training
 from ._digests import digest_arrays, digest_content
+from ._doubt import Doubts, find_doubts, finite
 from ._learned import learned_for
 from ._load import load_windows
 from ._names import clip
 from ._roles import role_masks
-from ._train import checkpoint_folder, condition_of, spectra_of
+from ._train import checkpoint_folder
 
 BATCH = 64
 
@@ -67,7 +68,7 @@ def predict(
 
     found = ask(windowset)
     kind = MODELS[model.params.family].output
-    domain = compare_domain(windowset, trained["domain"])
+    doubts = find_doubts(windowset, trained, found.outputs if kind == "classes" else None)
     arrays = {
         "outputs": found.outputs,
         "window_index": np.flatnonzero(kept).astype(np.int32)[found.window],
@@ -78,7 +79,7 @@ def predict(
         **arrays,
         "prediction_digest": digest_arrays(arrays),
         "output_classes": trained["classes"],
-        "domain_check": _domain_row(domain),
+        "domain_check": doubts.to_json(),
         "predict_device": device,
         "predict_seconds": time.monotonic() - started,
     }
@@ -87,7 +88,7 @@ def predict(
     params = prediction.PostprocessParamSet.get(task)
     row["learned"] = learned_for(task, params, trained["classes"], ask)
     learned = row["learned"]
-    return row, channel_rows(found, trained["classes"], windowset, params, domain, learned)
+    return row, channel_rows(found, trained["classes"], windowset, params, doubts, learned)
 
 
 def held_out(name: str, windowset: WindowSet) -> np.ndarray:
@@ -104,28 +105,26 @@ def load_model(name: str, device: str):
     return load_checkpoint(checkpoint_folder(name), device)
 
 
-def compare_domain(windowset: WindowSet, domain: dict[str, Any]):
-    """Distance of a recording from the training domain; None where nothing can be compared."""
-    from pipeline.analyses.domain import DomainParams, DomainReference, check_domain
-
-    if windowset.lfp is None or "spectra" not in domain or not windowset.valid.any():
-        return None
-    reference = DomainReference.from_json(domain)
-    return check_domain(spectra_of(windowset), condition_of(windowset), reference, DomainParams())
-
-
 def channel_rows(
-    found, classes, windowset: WindowSet, params, domain, learned: dict[str, Any] | None = None
+    found,
+    classes,
+    windowset: WindowSet,
+    params,
+    doubts: Doubts,
+    learned: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """One answer per channel, with the reason where it is "unknown"."""
     from pipeline.analyses.learned import Learned
+    from pipeline.analyses.novelty import refuse_new
     from pipeline.analyses.regions import channel_predictions
 
     answers = channel_predictions(
         found.outputs, found.window, found.channel, classes, windowset.channels, params,
         learned=None if learned is None else Learned.from_json(learned),
-        domain_quantile=None if domain is None else domain.channel_quantile,
+        domain_quantile=None if doubts.domain is None else doubts.domain.channel_quantile,
     )  # fmt: skip
+    if doubts.novelty is not None:
+        answers = refuse_new(answers, doubts.novelty, params.known_kept)
     named = [*classes, *(["unknown"] if "p_unknown" in answers else [])]
     rows = []
     for answer in answers.to_dict("records"):
@@ -141,22 +140,8 @@ def channel_rows(
                 "confidence": None if np.isnan(sure) else float(sure),
                 "votes": int(answer["votes"]),
                 "n_voting": int(answer["n_windows"]),
-                "probabilities": {name: _finite(answer[f"p_{name}"]) for name in named},
+                "probabilities": {name: finite(answer[f"p_{name}"]) for name in named},
                 "refused": clip(answer["reason"], 255),
             }
         )
     return rows
-
-
-def _finite(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _domain_row(domain) -> dict[str, Any] | None:
-    if domain is None:
-        return None
-    return {
-        "distance_db": _finite(domain.distance),
-        "quantile": _finite(domain.quantile),
-        "warnings": domain.warnings,
-    }

@@ -190,7 +190,7 @@ def _row(asked, result, model, fitted_on, classes, device) -> dict[str, Any]:
         "best_epoch": result.best_epoch or None,
         "best_validation": value,
         "validation_metric": select if value is not None else None,
-        "domain": _domain(fitted_on),
+        "domain": _domain(fitted_on, classes),
         "weights_origin": model.provenance or None,
         "synthetic_training": any(windowset.synthetic for windowset in fitted_on),
         "fit_device": device,
@@ -223,7 +223,7 @@ def _epoch_row(record, select: str) -> dict[str, Any]:
     }
 
 
-def _domain(fitted_on: list[WindowSet]) -> dict[str, Any]:
+def _domain(fitted_on: list[WindowSet], classes: tuple[str, ...]) -> dict[str, Any]:
     """What the model has heard: spectra and recording conditions, empty without LFP."""
     from pipeline.analyses.domain import DomainParams, learn_domain
 
@@ -233,7 +233,22 @@ def _domain(fitted_on: list[WindowSet]) -> dict[str, Any]:
     spectra = [spectra_of(windowset) for windowset in heard]
     conditions = [condition_of(windowset) for windowset in heard]
     try:
-        return learn_domain(spectra, conditions, DomainParams()).to_json()
+        found = learn_domain(spectra, conditions, DomainParams()).to_json()
+    except ValueError as error:
+        return {"reason": str(error)}
+    return {**found, "novelty": _novelty(heard, spectra, classes)} if classes else found
+
+
+def _novelty(heard: list[WindowSet], spectra: list, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What each region sounds like, to tell a new one; the reason where that cannot be learned."""
+    from pipeline.analyses.novelty import LabelledSpectra, learn_novelty
+
+    recordings = [
+        LabelledSpectra(f"{one.source}/{one.subject}", found, one.channels)
+        for one, found in zip(heard, spectra, strict=True)
+    ]
+    try:
+        return learn_novelty(recordings, classes).to_json()
     except ValueError as error:
         return {"reason": str(error)}
 

@@ -9,6 +9,7 @@ from pipeline.analyses.report_data import InsertionReport
 from pipeline.analyses.spectra import SpectraParams, phase_profile, power_spectra
 from pipeline.recording import WindowSet
 from schemas import prediction
+from schemas._doubt import Doubts
 from schemas._infer import channel_rows
 from schemas._roles import member_windows, role_masks
 
@@ -82,7 +83,7 @@ def held_out_answers(
         block[:, [classes.index(name) for name in names]] = found
     window, site = (np.concatenate([part[at] for part in parts]) for at in (2, 3))
     said = Said(np.concatenate(outputs), window, site)
-    rows = channel_rows(said, classes, windowset, post, None)
+    rows = channel_rows(said, classes, windowset, post, Doubts())
     return pd.DataFrame(rows, columns=list(ANSWER))
 
 
