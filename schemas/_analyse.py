@@ -48,11 +48,13 @@ def score_rows(rows: Iterable, groups: int | None = None) -> Scores:
 def evaluate(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores, list[dict[str, Any]]]:
     """Score the held-out answers of an evaluation: its row, scores and confusion cells."""
     from pipeline.evaluation import SCORERS
+    from pipeline.evaluation.subjects import subject_scores
 
     params = analysis.EvalParamSet.get(asked["task"])
     kind, outputs, targets, groups = gather(asked)
     rows = SCORERS[kind](outputs, targets, groups, params)
     if kind == "classes":
+        rows += subject_scores(outputs, targets, groups, params)
         answers = add_lab(held_out_answers(asked), asked["task"]["eval_split"])
         rows += score_stored(answers, outputs.classes, params)
     subjects = int(groups["subject"].nunique())

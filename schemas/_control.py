@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import analysis, prediction
+from ._abnormality import KIND, abnormality_of
 from ._analyse import Scores, gather, request, score_rows
 from ._copies import count_signals
 from ._infer import load_model
@@ -20,8 +21,10 @@ def control(task: dict[str, Any], **options: Any) -> tuple[dict[str, Any], Score
         "phase_randomised": _phase_randomised,
         "relabelled": relabelled,
         "independent_channels": _independent_channels,
+        KIND: abnormality_of,
     }
-    text, scores = kinds[task["control_kind"]](task, **options)
+    kind = task["control_kind"].partition(":")[0]
+    text, scores = kinds[kind](task, **options)
     return {"control_text": text[:1024]}, scores
 
 

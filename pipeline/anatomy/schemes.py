@@ -25,6 +25,9 @@ from .tables import BOTH_SPECIES, CONDITIONS, DK_LOBES, LFP2VEC5
 EVIDENCE = ("histology", "target", "coordinates", "expert", "unknown")
 """How a channel's label came about, best first; ``target`` is where the probe was meant to go."""
 
+STRONGEST_FIRST = ("histology", "expert", "coordinates", "target", "unknown")
+"""The same in the order in which one is taken where a channel has several labels."""
+
 OF_SUBJECT = "subject"
 """Evidence of a label that says nothing of a place: what is known of the animal."""
 

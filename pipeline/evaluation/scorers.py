@@ -16,7 +16,7 @@ from .metrics import NO_INTERVAL, classification_scores, most_likely
 from .rates import rates_scores
 from .scores import ScoreRow, as_labels
 
-Level = Literal["window", "channel"]
+Level = Literal["window", "channel", "session"]
 
 POSTPROCESSED = "post-processed"
 """Level of one answer per channel, after post-processing along windows and shank."""
@@ -90,13 +90,27 @@ def score_classes(
             f"{len(outputs.proba)} output rows, {len(truth)} targets, {len(groups)} group rows"
         )
     for level in params.levels:
-        proba, labels, frame = outputs.proba, truth, groups
-        if level == "channel":
-            proba, labels, frame = average_windows(proba, labels, frame)
-        elif "start_s" in frame and np.isfinite(frame["start_s"]).all():
+        proba, labels, frame = level_rows(level, outputs.proba, truth, groups)
+        if level == "window" and "start_s" in frame and np.isfinite(frame["start_s"]).all():
             frame = frame.assign(**{"time block": time_blocks(frame, params.time_blocks)})
         rows += _score_level(proba, labels, outputs.classes, frame, level, params)
     return rows
+
+
+def level_rows(
+    level: Level, proba: np.ndarray, labels: np.ndarray, groups: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Probabilities, labels and groups with one row per sample of a level.
+
+    A session's row is the mean of its labelled rows, which must agree on their label.
+    """
+    if level == "window":
+        return proba, labels, groups
+    if level == "channel":
+        return average_windows(proba, labels, groups)
+    known = np.array([label is not None for label in labels], dtype=bool)
+    whole = groups[known].drop(columns="channel", errors="ignore")
+    return average_windows(proba[known], labels[known], whole)
 
 
 def _score_level(proba, labels, classes, frame, level, params) -> list[ScoreRow]:
@@ -165,7 +179,8 @@ def average_windows(
     clash = np.flatnonzero(labels != labels[first][number])
     if len(clash):
         where = groups.loc[clash[0], keys].to_dict()
-        raise ValueError(f"windows of one channel carry different labels: {where}; score windows")
+        what = f"windows of one {keys[-1]} carry different labels: {where}"
+        raise ValueError(f"{what}; score windows")
     return mean, labels[first], groups.iloc[first].reset_index(drop=True)
 
 

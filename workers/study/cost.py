@@ -200,7 +200,8 @@ def _asked(spec: StudySpec, folds: int, members: int) -> list[tuple[str, str, in
     }
     pooled = 1 if "region" in wants.linear_probes and folds > 1 else 0
     scored = len(saying) if wants.evaluate else 0
-    beside = len({"permuted_labels", "phase_randomised"} & set(wants.controls)) * scored
+    alone = {"permuted_labels", "phase_randomised", "abnormality"}
+    beside = len(alone & set(wants.controls)) * scored
     beside += len(runs) if "relabelled" in wants.controls and wants.linear_probes else 0
     return [
         ("Training", "training", folds * len(chains)),

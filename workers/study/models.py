@@ -113,6 +113,8 @@ def request_analyses(spec: StudySpec, split: str) -> None:
                     _evaluation(spec, split, model, seed, fold, mine)
                 beside = {"evaluation": _evaluation(spec, split, model, seed, None, mine)}
                 kinds = {"permuted_labels", "phase_randomised"} & set(spec.analyses.controls)
+                if "abnormality" in spec.analyses.controls and spec.data.conditions:
+                    kinds |= {f"abnormality:{spec.data.conditions.regions}"}
                 if model is spec.model[0] and spec.data.labels and "lfp" in spec.data.modalities:
                     kinds |= {"independent_channels"}  # of the data: once is enough
                 _controls(spec, beside, kinds, seed)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.anatomy import map_label
+from pipeline.anatomy import OF_SUBJECT, STRONGEST_FIRST, map_label
 from pipeline.params import digest
 from schemas import anatomy, dataset, recording, session, windows
 from schemas._revisions import superseded
@@ -12,9 +12,8 @@ from schemas._revisions import superseded
 from ..archive.find import refuse_secrets
 from ..archive.found import SourceError, told_path
 from .beside import beside, files_with_invalid, missing_session_file
+from .conditions import condition_labels
 from .spec import Data, StudyError, StudySpec
-
-STRONGEST_FIRST = ("histology", "expert", "coordinates", "target", "unknown")
 
 
 @dataclass
@@ -93,7 +92,7 @@ def request_windows(spec: StudySpec, files: list[str]) -> Members:
             if "lfp" in sources:
                 members.notes += missing_session_file(sources["session"], members.notes)
             name = ask_windows(params, sources)
-            label_set = best_labels(spec.data, sources["session"], sources.get("lfp"))
+            label_set = labels_of(spec.data, sources, members.notes)
             members.windows[name] = label_set
             remember(spec.study.name, "windows_task", name)
     if not members.windows:
@@ -234,6 +233,15 @@ def ask_windows(params: dict[str, str], sources: dict[str, Any]) -> str:
     return mark
 
 
+def labels_of(data: Data, sources: dict[str, Any], notes: list[str]) -> str | None:
+    """The label set that counts: of regions, or of what the animal is where a study asks that."""
+    name, series = sources["session"], sources.get("lfp")
+    if data.conditions is None:
+        return best_labels(data, name, series)
+    places = data.model_copy(update={"labels": data.conditions.regions, "conditions": None})
+    return condition_labels(name, best_labels(places, name, series), data.conditions, notes)
+
+
 def best_labels(data: Data, name: str, series: dict[str, Any] | None = None) -> str | None:
     """The session's label set that names most channels in the scheme; stronger evidence first.
 
@@ -243,17 +251,20 @@ def best_labels(data: Data, name: str, series: dict[str, Any] | None = None) -> 
     if data.labels is None:
         return None
     probes = None if series is None else _probes_of(series)
+    species = (session.Session * session.Subject & {"session": name}).fetch1("species")
     ranked = []
     sets = (recording.LabelSet & {"session": name}).to_dicts()
     old = superseded(row["nwb_file"] for row in sets if row["nwb_file"])
     for row in [row for row in sets if row["nwb_file"] not in old]:
+        if row["evidence"] == OF_SUBJECT:  # says nothing of a place
+            continue
         if data.label_origin is not None and data.label_origin != row["origin"]:
             continue
         entries = recording.LabelEntry & {"label_set": row["label_set"]}
         named = [
             probe
             for probe, text in zip(*entries.to_arrays("probe", "cleaned"), strict=True)
-            if map_label(text, data.labels).region is not None
+            if map_label(text, data.labels, species).region is not None
         ]
         here = len(named) if probes is None else sum(probe in probes for probe in named)
         if here:

@@ -14,7 +14,7 @@ from pipeline.preprocessing import BinParams, LfpParams, SplitParams, WindowPara
 from pipeline.training import FitParams
 
 Target = Literal["region", "session", "insertion"]
-ControlKind = Literal["permuted_labels", "phase_randomised", "relabelled"]
+ControlKind = Literal["permuted_labels", "phase_randomised", "relabelled", "abnormality"]
 
 
 class StudyError(ValueError):
@@ -36,10 +36,22 @@ class About(Params):
     )
 
 
+class Conditions(Params):
+    """Which animals are diseased: patterns of genotypes, or of names of subjects or sessions.
+
+    Case counts; ``*`` stands for anything. An animal of neither has no label, one of both is
+    refused.
+    """
+
+    diseased: tuple[str, ...] = Field(min_length=1)
+    control: tuple[str, ...] = Field(min_length=1)
+    regions: str = Field("lfp2vec5", description="scheme: only channels with a region of it count")
+
+
 class Data(Params):
     """Which recordings, which of their signals, which labels."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"only", "subjects", "obtain"})
+    later: ClassVar[frozenset[str]] = frozenset({"only", "subjects", "obtain", "conditions"})
     recordings: tuple[str, ...] = Field(min_length=1, description="paths, globs or URLs")
     lab: str | None = Field(None, description="laboratory, where the files do not say")
     modalities: tuple[Literal["lfp", "spikes", "behavior", "features"], ...] = ("lfp",)
@@ -58,6 +70,13 @@ class Data(Params):
         None, description="lfpack's files: table that says whose each recording is, or each"
     )
     obtain: str = Field("", description="how to get the recordings, said where they are missing")
+    conditions: Conditions | None = Field(None, description="for labels = 'condition'")
+
+    @model_validator(mode="after")
+    def _told(self):
+        if (self.labels == "condition") != (self.conditions is not None):
+            raise ValueError("labels = 'condition' and [data.conditions] go together")
+        return self
 
 
 class Model(Params):
@@ -129,6 +148,19 @@ class StudySpec(Params):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two models are called {twice}: give each its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_can_fail(self):
+        ill = self.data.conditions is not None
+        asked = set(self.analyses.controls)
+        if "abnormality" in asked and not ill:
+            raise ValueError("the control 'abnormality' needs [data.conditions]: who is diseased")
+        if "permuted_labels" in asked and ill:
+            raise ValueError(
+                "permuted_labels shuffles channels within a session, and a condition is the same "
+                "for all of them: ask for 'abnormality', which permutes animals"
+            )
         return self
 
     @property
