@@ -19,6 +19,7 @@ with warnings.catch_warnings():  # it warns where there is no datajoint.json: we
     warnings.filterwarnings("ignore", message="No datajoint.json found")
     import datajoint as dj
     import datajoint.instance
+    from datajoint.errors import LostConnectionError
 
 from pipeline.redact import hide, secrets_of
 
@@ -82,11 +83,19 @@ def connect_again() -> dj.Connection:
     """One more connection to the server this process uses, for another thread.
 
     It does not start an embedded server that has stopped.
+
+    Raises
+    ------
+    LostConnectionError
+        If the server is away now.
     """
     host = named_server()
-    if host is not None:
-        return _connect_to(host)
-    return EmbeddedConnection(_current[0], create=False, start=False)
+    try:
+        if host is not None:
+            return _connect_to(host)
+        return EmbeddedConnection(_current[0], create=False, start=False)
+    except ServerError as error:
+        raise LostConnectionError(f"{error}; it was there a moment ago") from error
 
 
 def named_server() -> str | None:

@@ -1,10 +1,12 @@
 """Names from files become keys: short, printable, and never two for one."""
 
 import hashlib
+import json
 import re
 from typing import Any
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+\-]+")
+_REFUSED = re.compile(r"\\u(0000|d[89a-f])")  # as json.dumps writes NUL and surrogates
 
 
 def safe_name(text: str, limit: int = 64) -> str:
@@ -40,11 +42,15 @@ def check_name(name: str, what: str) -> str:
 
 def storable(value: Any) -> Any:
     """JSON as both servers keep it: no NUL and no half of a character in any text."""
+    return _mended(value) if _REFUSED.search(json.dumps(value)) else value
+
+
+def _mended(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode().replace("\x00", "?")
     if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
-    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return [_mended(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def clip(text: str | None, limit: int) -> str | None:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import datajoint.gc
 import datajoint.hash_registry
@@ -69,7 +69,8 @@ class Store(StorageBackend):
         """Write bytes under a name that is there only once all of them are on the disk."""
         with self._room_for(len(buffer)):
             if self.protocol == "file":
-                _write_file(Path(self._full_path(remote_path)), buffer)
+                with whole_file(Path(self._full_path(remote_path))) as file:
+                    file.write(buffer)
             else:
                 super().put_buffer(buffer, remote_path)
 
@@ -160,12 +161,14 @@ def reach_store(name: str) -> tuple[str, str]:
     return where, ""
 
 
-def _write_file(target: Path, buffer: bytes) -> None:
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """A file to write, under its name only once all of it is on the disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(target)
     try:
         with partial.open("wb") as file:
-            file.write(buffer)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)

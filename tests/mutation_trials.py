@@ -16,6 +16,7 @@ from typing import Any
 from mutations import MARK, MARKED
 
 MEMORY_BYTES, DEADLINE_S = 1 << 30, 30.0
+LAYOUTS = ("allen", "ibl", "generic")
 SUMMARY, SIGNALS = "pipeline.nwb.read:read_summary_json", "mutation_trials:read_signals"
 LONGEST = 1000  # characters of an error that is still one sentence a person reads
 
@@ -47,6 +48,18 @@ class Outcome:
         if not way_out or "\n" in message or len(message) > LONGEST:
             return f"an error that is not one sentence: {message[:300]!r}"
         return None
+
+
+def write_layouts(folder: Path) -> dict[str, list[Path]]:
+    """The files of one small synthetic session of each layout."""
+    from pipeline.synthetic.lab import write_sessions
+    from pipeline.synthetic.session import LabParams
+
+    made = {}
+    for layout in LAYOUTS:
+        params = LabParams(layout=layout, subjects=1, channels=6, duration_s=4, units=3, seed=5)
+        made[layout] = next(iter(write_sessions(folder / layout, params)))
+    return made
 
 
 class Reader:

@@ -102,6 +102,7 @@ class _Worker:
     def __init__(self, orders: Orders, devices: list[Device], stop: StopSign, say, on_job):
         self.orders, self.devices, self.stop = orders, devices, stop
         self.say, self.on_job, self.record = say, on_job, Record()
+        self.device: Device | None = None  # until there is a lease
         self.paused_until, self.pause_s = 0.0, PAUSE_S
         self.unsettled = False  # whether a job may be reserved that is not at hand
         self.refreshed: dict[str, float] = {}
@@ -112,7 +113,8 @@ class _Worker:
             left = self.orders.max_time_s - self.orders.grace_s
             self.stop.request_in(left, "the time is over")
         try:
-            self._take_lease()
+            while not self.stop.requested and self.device is None:
+                self._surviving(self._take_lease)
             idle = False
             while not self.stop.requested:
                 if self._round():

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from mutation_trials import SIGNALS, Reader  # noqa: E402
+from mutation_trials import LAYOUTS, SIGNALS, Reader, write_layouts  # noqa: E402
 from mutations import KINDS, MARK, mutate, mutations  # noqa: E402
 
 EACH = 10
-LAYOUTS = ("allen", "ibl", "generic")
 SMALL_REAL = (
     "nwb/aibs_ecephys.nwb", "nwb/buzsaki_DT9_20170428_stub.nwb", "nwb/aibs.nwb",
     "nwb/sub-anm369963_ses-20170228.nwb", "ieeg_nwb/sub-BW001_ses-supereeg_ieeg.nwb",
@@ -30,14 +29,7 @@ def reader():
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    from pipeline.synthetic.lab import write_sessions
-    from pipeline.synthetic.session import LabParams
-
-    made = {}
-    for layout in LAYOUTS:
-        params = LabParams(layout=layout, subjects=1, channels=6, duration_s=4, units=3, seed=5)
-        made[layout] = next(iter(write_sessions(tmp_path_factory.mktemp(layout), params)))
-    return made
+    return write_layouts(tmp_path_factory.mktemp("layouts"))
 
 
 def broken_promises(reader, source, folder, seed, target=None, only=()):

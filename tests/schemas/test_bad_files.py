@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from mutation_trials import Reader  # noqa: E402
+from mutation_trials import Reader, write_layouts  # noqa: E402
 from mutations import KINDS, mutations  # noqa: E402
 
 SESSIONS = {"allen": 2, "ibl": 2, "generic": 1}  # files of one session
@@ -23,14 +23,8 @@ def reader():
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
     """One session of each layout, every file of it."""
-    from pipeline.synthetic.lab import write_sessions
-    from pipeline.synthetic.session import LabParams
-
-    made = {}
-    for layout in SESSIONS:
-        params = LabParams(layout=layout, subjects=1, channels=6, duration_s=4, units=3, seed=5)
-        made[layout] = next(iter(write_sessions(tmp_path_factory.mktemp(layout), params)))
-        assert len(made[layout]) == SESSIONS[layout]
+    made = write_layouts(tmp_path_factory.mktemp("layouts"))
+    assert {layout: len(files) for layout, files in made.items()} == SESSIONS
     return made
 
 

@@ -96,6 +96,24 @@ def test_a_job_that_was_reserved_when_the_server_went_is_made_by_the_same_worker
     assert worker().failed == {"recording.Ingestion": 1}
 
 
+def test_a_server_that_goes_while_a_worker_starts_is_waited_for(crew, worker, monkeypatch):
+    from schemas import ServerError, _connect
+
+    crew.files("later")
+    opens = "EmbeddedConnection" if _connect.named_server() is None else "_connect_to"
+    connected, refusals = getattr(_connect, opens), [1, 2]
+
+    def away_at_first(*given, **options):
+        if refusals:
+            raise ServerError(f"the database is not running ({refusals.pop()})")
+        return connected(*given, **options)
+
+    monkeypatch.setattr(_connect, opens, away_at_first)
+    told = []
+    assert worker(say=told.append).failed == {"recording.Ingestion": 1}
+    assert sum("waits and tries again" in text for text in told) == 2
+
+
 def test_a_server_that_is_away_when_a_worker_asks_whether_it_is_idle_does_not_end_it(
     crew, worker, monkeypatch
 ):

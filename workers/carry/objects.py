@@ -1,15 +1,12 @@
 """Stored files on their way out of a store and into one, complete or absent."""
 
 import json
-import os
-import secrets
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from schemas._stores import PARTIAL, Store, store_named, sync_folder
+from schemas._stores import Store, store_named, whole_file
 
 from ..collect import MANIFEST as BESIDE
 from .folder import OBJECT_COLUMNS, CarryError, digest_of, file_of, place_of, read_rows, write_rows
@@ -118,20 +115,8 @@ def _take(store: Store, name: str, path: str, folder: Path, table: str) -> Itera
 
 
 def _copy_in(source: Path, target: Path, sha256: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")
-    try:
-        with source.open("rb") as file, partial.open("wb") as copy:
-            _, found = digest_of(file, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-        _refuse_changed(source, found, sha256)
-        partial.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
-    sync_folder(target.parent)
+    with source.open("rb") as file, whole_file(target) as copy:
+        _refuse_changed(source, digest_of(file, copy)[1], sha256)
 
 
 def _upload(store: Store, source: Path, full: str, sha256: str) -> None:
