@@ -18,6 +18,7 @@ KIND = "abnormality"
 
 def abnormality_of(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
     """Shares of windows called diseased, and accuracy over sessions, by permuting animals."""
+    from pipeline.evaluation import as_labels
     from pipeline.evaluation.abnormality import abnormality
 
     scheme = task["control_kind"].partition(":")[2]
@@ -30,10 +31,11 @@ def abnormality_of(task: dict[str, Any], **_: Any) -> tuple[str, Scores]:
         reason = "the model does not say diseased or control"
         return text, [_none(reason)]
     params = analysis.EvalParamSet.get(asked["task"])
-    keep = np.array([target is not None for target in targets], dtype=bool)
+    truth = as_labels(targets)
+    keep = np.array([target is not None for target in truth], dtype=bool)
     called = groups.loc[keep, ["subject", "session", "channel"]].reset_index(drop=True)
     called["region"] = _regions(called, scheme)
-    called["diseased"] = targets[keep] == DISEASED
+    called["diseased"] = truth[keep] == DISEASED
     answer = outputs.proba[keep].argmax(axis=1)
     called["called"] = answer == outputs.classes.index(DISEASED)
     if not len(called):

@@ -18,8 +18,8 @@ def subject_scores(
 ) -> list[ScoreRow]:
     """Accuracy of each subject, raw and balanced; nothing where there is one subject.
 
-    Chance is as everywhere: one over the classes the subject has, or the share of its commonest.
-    ``detail`` is the subject. Arguments are those of ``score_classes``.
+    Chance is as everywhere: one over the classes the subject has, or the share of its commonest;
+    none where it has one class. ``detail`` is the subject. Arguments are as of ``score_classes``.
     """
     truth, groups = as_labels(targets), groups.reset_index(drop=True)
     if groups["subject"].nunique() < 2:
@@ -48,6 +48,6 @@ def _one(subject: str, level: str, labels: np.ndarray, said: np.ndarray) -> list
     return [
         ScoreRow("subject_balanced_accuracy", level, balanced, None if k < 2 else 1 / k, n,
                  reason=alone if k < 2 else reason, detail=subject),
-        ScoreRow("subject_accuracy", level, float(tally.accuracy()), float(support.max() / n), n,
-                 reason=reason, detail=subject),
+        ScoreRow("subject_accuracy", level, float(tally.accuracy()),
+                 None if k < 2 else float(support.max() / n), n, reason=reason, detail=subject),
     ]  # fmt: skip
