@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..params import Params
 from .context import DataContext, label_set
+from .ibl_parameters import IblTransformerParams, IblTreesParams
 from .parameters import (
     AmplitudeOnlyParams,
     BandPowerParams,
@@ -54,6 +55,8 @@ class Family:
     objectives
         What ``fit`` may be asked for; ``frozen`` trains the head alone, ``none`` fits in
         ``prepare`` alone.
+    ready
+        It comes trained and learns nothing here.
     """
 
     params: type[Params]
@@ -63,11 +66,19 @@ class Family:
     output: Literal["classes", "rates"]
     needs: frozenset[str]
     objectives: tuple[Literal["ssl", "finetune", "frozen", "none"], ...]
+    ready: bool = False
 
 
 def _channelwise(params: type[Params], target: str, needs: str, *objectives: str) -> Family:
     return Family(
         params, target, "channel", "channel", "classes", frozenset({needs}), objectives or ("none",)
+    )
+
+
+def _probewise(params: type[Params], target: str) -> Family:
+    """Answers for channels, and reads all channels of a window to do so."""
+    return Family(
+        params, target, "window", "channel", "classes", frozenset({"lfp"}), ("none",), ready=True
     )
 
 
@@ -85,6 +96,8 @@ MODELS: Mapping[str, Family] = {
     "position_only": _channelwise(PositionOnlyParams, "position_only:PositionOnly", "position"),
     "amplitude_only": _channelwise(AmplitudeOnlyParams, "amplitude_only:AmplitudeOnly", "lfp"),
     "external": _channelwise(ExternalParams, "external:External", "features"),
+    "ibl_trees": _probewise(IblTreesParams, "ibl_trees:IblTrees"),
+    "ibl_transformer": _probewise(IblTransformerParams, "ibl_transformer:IblTransformer"),
     "mtm": Family(MtmParams, "mtm:Mtm", "window", "time", "rates", frozenset({"spikes"}), ("ssl",)),
 }
 """Every family by name; a new entry is tested by existing."""

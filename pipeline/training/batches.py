@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
@@ -40,6 +41,8 @@ class Batch:
         Index into ``DataContext.classes``; -1 unknown.
     position
         ``POSITION`` of each channel (µm), NaN where unknown.
+    probe
+        Which probe of its session a channel is on, counted from 0.
     spikes, bin_s
         Counts per bin, and the bin width (s).
     unit_region
@@ -57,6 +60,7 @@ class Batch:
     channel_valid: Bool[Tensor, "batch channel"]
     region: Int64[Tensor, "batch channel"]
     position: Float32[Tensor, "batch channel 6"]
+    probe: Int64[Tensor, "batch channel"]
     lfp: Float32[Tensor, "read time channel"] | None = None
     rate: float = float("nan")
     features: Float32[Tensor, "read channel feature"] | None = None
@@ -116,6 +120,13 @@ def position_of(windowset: WindowSet) -> Float32[np.ndarray, "channel 6"]:
     """``POSITION`` of every channel (µm); NaN where unknown."""
     table = windowset.channels.reindex(columns=list(POSITION))
     return table.to_numpy(dtype=np.float32, na_value=np.nan)
+
+
+def probe_of(windowset: WindowSet) -> Int64[np.ndarray, " channel"]:
+    """Number of the probe each channel is on; 0 where the table names none."""
+    if "probe" not in windowset.channels:
+        return np.zeros(len(windowset.channels), dtype=np.int64)
+    return pd.factorize(windowset.channels["probe"], use_na_sentinel=False)[0].astype(np.int64)
 
 
 def rows_of(
@@ -231,6 +242,7 @@ def batch_indices(
 class _Tables:
     region: np.ndarray
     position: np.ndarray
+    probe: np.ndarray
     unit_region: np.ndarray | None
 
     @classmethod
@@ -240,7 +252,12 @@ class _Tables:
             index = {name: i for i, name in enumerate(context.unit_regions)}
             names = windowset.units.get("region", [None] * len(windowset.units))
             unit_region = np.array([index.get(n, -1) for n in names], dtype=np.int64)
-        return cls(region_ids(windowset, context.classes), position_of(windowset), unit_region)
+        return cls(
+            region_ids(windowset, context.classes),
+            position_of(windowset),
+            probe_of(windowset),
+            unit_region,
+        )
 
 
 def _check_has(windowset: WindowSet, needs: frozenset[str] | set[str]) -> None:
@@ -286,6 +303,7 @@ def _collate(
         ),
         region=torch.from_numpy(np.stack([t.region[c] for t, c in pick])),
         position=torch.from_numpy(np.stack([t.position[c] for t, c in pick])),
+        probe=torch.from_numpy(np.stack([t.probe[c] for t, c in pick])),
         lfp=_lfp(windowsets, own, own_channel) if "lfp" in needs else None,
         rate=float(first.rate),
         features=_features(windowsets, own, own_channel) if "features" in needs else None,

@@ -160,7 +160,9 @@ def sha256_of(path: Path) -> str:
 
 
 def _without_download(params: dict[str, Any]) -> dict[str, Any]:
-    """Audio weights are replaced by the checkpoint's at once: do not fetch them."""
+    """Public weights are replaced by the checkpoint's at once: do not fetch them."""
+    if "source" in params:
+        return {"source": ""}
     return {"init": "random"} if params.get("init") == "audio" else {}
 
 

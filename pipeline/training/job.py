@@ -98,7 +98,7 @@ def _facts(job: Job) -> dict[str, Any]:
 
 
 def _write_windows(place: Path, name: str, windowset: WindowSet) -> dict[str, Any]:
-    columns = [c for c in ("region", *POSITION) if c in windowset.channels]
+    columns = [c for c in ("region", "probe", *POSITION) if c in windowset.channels]
     windowset.channels[columns].to_parquet(place / f"{name}.channels.parquet")
     if windowset.units is not None:
         names = windowset.units.get("region", [None] * len(windowset.units))

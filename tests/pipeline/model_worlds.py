@@ -1,13 +1,24 @@
 """Small worlds for the model tests: windows whose labels and rates have a known cause."""
 
+import atexit
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from decoder_folders import transformer_folder, trees_folder  # noqa: E402
 
 from pipeline.models import MODELS, DataContext, label_set, params_class
 from pipeline.recording import WindowSet
 from pipeline.training.batches import iterate_batches, rows_of
 
+RELEASES = Path(tempfile.mkdtemp(prefix="fieldbase-releases-"))
+atexit.register(shutil.rmtree, RELEASES, ignore_errors=True)
 torch.set_num_threads(1)  # networks this small wait for threads longer than they compute
 
 TINY = {
@@ -29,6 +40,8 @@ TINY = {
     "spectrogram_mlp": {"size": "tiny"},
     "simclr": {"size": "tiny"},
     "brainbert": {"size": "tiny"},
+    "ibl_trees": {"source": str(trees_folder(RELEASES / "trees"))},
+    "ibl_transformer": {"source": str(transformer_folder(RELEASES / "transformer"))},
     "mtm": {
         "hidden": 32,
         "layers": 1,
