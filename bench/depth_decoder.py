@@ -1,16 +1,18 @@
-"""A probe decoded as a whole against the published post-processing, on held-out subjects.
+"""A recording decoded as a whole against the published post-processing, on held-out subjects.
 
-    python bench/depth_decoder.py [--short] [--seeds 11 12 13]
+    python bench/depth_decoder.py [--short] [--seeds 601 602 603]
 
 Promise: +0.05 balanced accuracy over the published post-processing in its best reading. Prints for
 each method balanced accuracy (interval over subjects) and calibration error. Each seed is a
-synthetic laboratory. Each of its subjects is tested once: two others are for validation
-(temperature, level of "unknown", threshold), the rest train the band-power model and the prior over
-depth. Regions outside the classes are recorded but the model is never trained on them.
+synthetic laboratory. Each of its subjects is tested once: two others are for validation (last
+temperature, threshold), the rest train the band-power model and what post-processing learns: the
+prior over depth and what the model says of each region. Of the tested subject the decoder sees all
+probes at once and no label. Regions outside the classes are recorded but the model is never
+trained on them.
 
-Not kept: seeds 11 to 13 give +0.025 (-0.016 to 0.062) over the published code (its hand-set
-weights alone are worth +0.014 and +0.075 on seeds 901 and 902), and a
-threshold chosen on two subjects for 10 % errors gives 32 % on others.
+Developed on seeds 901 to 906; seeds 11 to 13, reported until November 2026, are retired. The
+synthetic brain varies between subjects by factors of each region that all its channels share,
+which is what adaptation supposes: how far real mice do is not known from here.
 """
 
 import argparse
@@ -26,20 +28,21 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline.analyses.depth_decoder import (
+from pipeline.analyses.depth_prior import LabelledProbe
+from pipeline.analyses.learned import Learned, decode_learned, learn_postprocess
+from pipeline.analyses.postprocess import (
+    PUBLISHED_WEIGHTS,
     DecoderParams,
-    ScoredProbe,
-    among_classes,
-    decode_probe,
-    fit_decoder,
+    EmissionParams,
+    PostprocessParams,
 )
-from pipeline.analyses.depth_prior import (
-    DepthPrior,
-    LabelledProbe,
-    TransitionParams,
-    learn_transitions,
+from pipeline.analyses.regions import (
+    average_windows,
+    channel_predictions,
+    smooth_along_depth,
+    vote_with_neighbours,
 )
-from pipeline.analyses.regions import average_windows, smooth_along_depth, vote_with_neighbours
+from pipeline.analyses.scored import ScoredProbe
 from pipeline.evaluation.calibration import (
     apply_temperature,
     expected_calibration_error,
@@ -55,13 +58,17 @@ from pipeline.training.batches import iterate_batches, rows_of
 from pipeline.training.inference import predict_windows
 
 CLASSES = ("CA1", "CA3", "DG", "VISp")
-PUBLISHED_WEIGHTS = np.array([1.0, 5.0, 2.0, 1.0])
-"""Of CA1, CA3, DG and cortex in the published code; CA2 is not in this brain."""
+PUBLISHED = PostprocessParams(
+    temporal="log_mean", spatial="mode", class_weights=PUBLISHED_WEIGHTS, unknown_below=0.0
+)
+"""CA2 is not in this brain; CA1 and cortex weigh 1."""
 SPREADS_UM = (30.0, 60.0, 120.0, 240.0)
 VALIDATION = 2
 PAPER = ("published, all channels", "published, labelled channels", "published text")
 MEANS = "channel means"
-OURS = "whole probe"
+OURS = "decoder, adapted"
+PROMISE = 0.05
+"""What the lower end of the interval must reach."""
 RISK = RiskParams(target=0.1)
 
 Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -97,16 +104,19 @@ class Answered:
         found = average_windows(self.proba, self.owner, len(self.region), temporal="log_mean")[0]
         return np.log(np.maximum(found, 1e-12))
 
-    def scored(self, *, unknown: bool) -> ScoredProbe:
-        return ScoredProbe(self.log_mean, named(self.region, unknown), self.depth_um, self.shank)
+
+Subject = list[Answered]
+"""All probes of one subject."""
+Method = Callable[[Subject], list[np.ndarray]]
+"""From a subject's probes to probabilities per channel of each."""
 
 
-Whole = tuple[DepthPrior, DecoderParams]
-Method = Callable[[Answered], np.ndarray]
-"""From a probe to probabilities per channel."""
+def each(one: Callable[[Answered], np.ndarray]) -> Method:
+    """A method that takes each probe by itself."""
+    return lambda subject: [one(probe) for probe in subject]
 
 
-def named(region: np.ndarray, unknown: bool) -> list[str | None]:
+def named(region: np.ndarray, unknown: bool = True) -> list[str | None]:
     """Labels as a study gives them; regions outside the classes by name, or as missing."""
     return [r if r in CLASSES or unknown else None for r in region]
 
@@ -146,14 +156,24 @@ def answer(model, windowset: WindowSet) -> Answered:
                     frame["region"].to_numpy(), frame["depth_um"].to_numpy())  # fmt: skip
 
 
-def published(probe: Answered, *, labelled: bool, prior: np.ndarray | None = None) -> np.ndarray:
-    """Mean logits times hand-set weights and the mode of five, or the text's: mean times prior."""
-    usable = np.isfinite(probe.mean).all(axis=1) & ((probe.truth >= 0) | (not labelled))
-    logits = probe.log_mean - probe.log_mean.mean(axis=1, keepdims=True)
-    score = logits * PUBLISHED_WEIGHTS if prior is None else probe.mean * prior
+def published(probe: Answered, *, labelled: bool) -> np.ndarray:
+    """Mean logits times hand-set weights and the mode of five, of all or of labelled channels."""
+    keep = (probe.truth >= 0)[probe.owner] | (not labelled)
+    owner, frame = probe.owner[keep], pd.DataFrame({"depth_um": probe.depth_um})
+    found = channel_predictions(probe.proba[keep], owner, owner, CLASSES, frame, PUBLISHED)
+    return one_hot(found["best"])
+
+
+def published_text(probe: Answered, prior: np.ndarray) -> np.ndarray:
+    """Mean probability times the class prior and the mode of five."""
+    usable, score = np.isfinite(probe.mean).all(axis=1), probe.mean * prior
     best = np.where(usable, np.nan_to_num(score, nan=-np.inf).argmax(axis=1), -1)
     order = [np.argsort(probe.depth_um, kind="stable")]
-    return vote_with_neighbours(best, score, order, neighbours=2)
+    return np.eye(len(CLASSES))[vote_with_neighbours(best, score, order, neighbours=2)]
+
+
+def one_hot(best: pd.Series) -> np.ndarray:
+    return (best.to_numpy()[:, None] == np.array(CLASSES)).astype(float)
 
 
 def smoothed(probe: Answered, spread_um: float) -> np.ndarray:
@@ -163,102 +183,131 @@ def smoothed(probe: Answered, spread_um: float) -> np.ndarray:
 
 
 def run_fold(
-    training: list[WindowSet], held: list[WindowSet], test: list[WindowSet], seed: int
+    training: list[list[WindowSet]], held: list[list[WindowSet]], test: list[WindowSet], seed: int
 ) -> tuple[dict[str, Pooled], dict[str, float]]:
     """What each method answers on one subject, and what was chosen without it."""
-    model = train(training, seed)
-    validation, tested = ([answer(model, w) for w in sets] for sets in (held, test))
+    model = train(sum(training, []), seed)
+    heard, validation, tested = (
+        [[answer(model, w) for w in sets] for sets in subjects]
+        for subjects in (training, held, [test])
+    )
+    region = np.concatenate([probe.region for subject in heard for probe in subject])
+    prior = np.array([np.mean(region == name) for name in CLASSES])
     methods = {
-        MEANS: lambda p: p.mean,
-        **published_methods(training),
-        "smoothed, 60 µm": lambda p: smoothed(p, 60.0),
+        MEANS: each(lambda p: p.mean),
+        PAPER[0]: each(lambda p: published(p, labelled=False)),
+        PAPER[1]: each(lambda p: published(p, labelled=True)),
+        PAPER[2]: each(lambda p: published_text(p, prior)),
         "smoothed, width by validation": choose_spread(validation),
         MEANS + ", temperature": calibrate(validation),
     }
-    wholes = fit_wholes(training, validation)
-    methods |= {name: lambda p, w=whole: among_classes(decoded(p, *w), w[0])
-                for name, whole in wholes.items()}  # fmt: skip
+    wholes = learn_wholes(heard, validation)
+    methods |= {name: among_classes(whole) for name, whole in wholes.items()}
     found = {name: pool(tested, method) for name, method in methods.items()}
-    for name in (OURS, OURS + ", not fitted"):
-        found[name + ", all channels"] = pool_all(tested, *wholes[name])
-    line = draw_line(pool_all(validation, *wholes[OURS]), found[OURS + ", all channels"])
+    found[OURS + ", all channels"] = pool_all(tested, wholes[OURS])
+    line = draw_line(pool_all(validation, wholes[OURS]), found[OURS + ", all channels"])
     return {"single windows": single_windows(tested), **found}, line
 
 
-def published_methods(training: list[WindowSet]) -> dict[str, Method]:
-    """Both readings of the published code, and its text."""
-    region = np.concatenate([w.channels["region"].to_numpy() for w in training])
-    prior = np.array([np.mean(region == name) for name in CLASSES])
-    one_hot = np.eye(len(CLASSES))
-    return {
-        PAPER[0]: lambda p: one_hot[published(p, labelled=False)],
-        PAPER[1]: lambda p: one_hot[published(p, labelled=True)],
-        PAPER[2]: lambda p: one_hot[published(p, labelled=False, prior=prior)],
-    }
-
-
-def choose_spread(validation: list[Answered]) -> Method:
+def choose_spread(validation: list[Subject]) -> Method:
     """Gaussian smoothing of the width that serves the validation subjects best."""
-    scores = [balanced(pool(validation, lambda p, s=s: smoothed(p, s))) for s in SPREADS_UM]
-    best = SPREADS_UM[int(np.argmax(scores))]
-    return lambda p: smoothed(p, best)
+    methods = [each(lambda p, s=s: smoothed(p, s)) for s in SPREADS_UM]
+    return max(methods, key=lambda method: balanced(pool(validation, method)))
 
 
-def calibrate(validation: list[Answered]) -> Method:
+def calibrate(validation: list[Subject]) -> Method:
     """Channel means at the temperature of the validation subjects."""
-    truth, proba, _ = pool(validation, lambda p: p.mean)
+    truth, proba, _ = pool(validation, each(lambda p: p.mean))
     temperature = fit_temperature(proba, truth)
-    return lambda p: apply_temperature(p.mean, temperature)
+    return each(lambda p: apply_temperature(p.mean, temperature))
 
 
-def fit_wholes(training: list[WindowSet], validation: list[Answered]) -> dict[str, Whole]:
-    """Priors and parameters of the whole-probe decoder, each one step from ours."""
+def learn_wholes(heard: list[Subject], validation: list[Subject]) -> dict[str, Method]:
+    """Decoders of whole recordings, each one step from ours; they answer "unknown" too."""
+    adapted = DecoderParams(emission="adapted")
     variants = {
-        OURS: TransitionParams(),
-        OURS + ", one stage": TransitionParams(stages=1),
-        OURS + ", others unlabelled": TransitionParams(unknown=False),
+        OURS: PostprocessParams(decoder=adapted),
+        OURS + " to each probe alone": PostprocessParams(decoder=adapted),
+        "decoder, not adapted": PostprocessParams(
+            decoder=adapted, emission=EmissionParams(steps=0)
+        ),
+        "decoder, of probabilities": PostprocessParams(),
     }
-    found = {}
+    probes = [
+        LabelledProbe(named(p.region), p.depth_um, np.zeros(len(p.region), np.int64))
+        for subject in heard for p in subject
+    ]  # fmt: skip
+    found: dict[str, Method] = {}
     for name, params in variants.items():
-        labelled = []
-        for windowset in training:
-            frame = windowset.channels
-            labels, depth = named(frame["region"], params.unknown), frame["depth_um"].to_numpy()
-            labelled.append(LabelledProbe(labels, depth, np.zeros(len(depth), np.int64)))
-        prior = learn_transitions(labelled, CLASSES, params)
-        held = [p.scored(unknown=params.unknown) for p in validation]
-        found[name] = prior, fit_decoder(held, prior)
-    found[OURS + ", not fitted"] = found[OURS][0], DecoderParams()
+        params = params.model_copy(update={"spatial": "decoder", "calibrate": "validation"})
+        by_probe = name.endswith("alone")
+        learned = learn_postprocess(
+            probes, recordings(validation, by_probe), CLASSES, params,
+            heard=recordings(heard, False),
+        )  # fmt: skip
+        found[name] = lambda s, w=learned, alone=by_probe: decoded(s, w, alone)
     return found
 
 
-def decoded(probe: Answered, prior: DepthPrior, params: DecoderParams) -> np.ndarray:
-    return decode_probe(probe.log_mean, probe.depth_um, probe.shank, prior, params)
+def recordings(subjects: list[Subject], by_probe: bool) -> list[ScoredProbe]:
+    """One entry per subject, or per probe, with a shank per probe."""
+    parts = [[p] for s in subjects for p in s] if by_probe else subjects
+    return [
+        ScoredProbe(
+            np.concatenate([p.log_mean for p in part]),
+            [name for p in part for name in named(p.region)],
+            np.concatenate([p.depth_um for p in part]),
+            np.repeat(np.arange(len(part)), [len(p.region) for p in part]),
+            part[0].subject,
+        )
+        for part in parts
+    ]
 
 
-def pool_all(probes: list[Answered], prior: DepthPrior, params: DecoderParams) -> Pooled:
+def decoded(subject: Subject, learned: Learned, by_probe: bool) -> list[np.ndarray]:
+    """Probability of each answer at each channel of each probe."""
+    parts = [
+        decode_learned(one.log_probs, one.depth_um, one.shank, learned)
+        for one in recordings([subject], by_probe)
+    ]
+    ends = np.cumsum([len(probe.region) for probe in subject])[:-1]
+    return np.split(np.concatenate(parts), ends)
+
+
+def among_classes(whole: Method) -> Method:
+    """The same, given that a channel is in one of the classes."""
+
+    def method(subject: Subject) -> list[np.ndarray]:
+        known = [np.maximum(found[:, : len(CLASSES)], 1e-300) for found in whole(subject)]
+        return [found / found.sum(axis=1, keepdims=True) for found in known]
+
+    return method
+
+
+def pool_all(subjects: list[Subject], whole: Method) -> Pooled:
     """Of every channel, the regions outside the classes among them: they are "unknown"."""
     parts = []
-    for probe in probes:
-        truth = np.where(probe.truth < 0, len(CLASSES), probe.truth)
-        subject = np.repeat(probe.subject, len(truth))
-        parts.append((truth, decoded(probe, prior, params), subject))
+    for subject in subjects:
+        for probe, found in zip(subject, whole(subject), strict=True):
+            truth = np.where(probe.truth < 0, len(CLASSES), probe.truth)
+            parts.append((truth, found, np.repeat(probe.subject, len(truth))))
     return join(parts)
 
 
-def pool(probes: list[Answered], method: Method) -> Pooled:
+def pool(subjects: list[Subject], method: Method) -> Pooled:
     """Truth, probabilities and subject of the labelled channels that have windows."""
     parts = []
-    for probe in probes:
-        keep = (probe.truth >= 0) & np.isfinite(probe.mean).all(axis=1)
-        parts.append((probe.truth[keep], method(probe)[keep], np.repeat(probe.subject, keep.sum())))
+    for subject in subjects:
+        for probe, found in zip(subject, method(subject), strict=True):
+            keep = (probe.truth >= 0) & np.isfinite(probe.mean).all(axis=1)
+            parts.append((probe.truth[keep], found[keep], np.repeat(probe.subject, keep.sum())))
     return join(parts)
 
 
-def single_windows(probes: list[Answered]) -> Pooled:
+def single_windows(subjects: list[Subject]) -> Pooled:
     """The same of every window by itself."""
     parts = []
-    for probe in probes:
+    for probe in sum(subjects, []):
         truth = probe.truth[probe.owner]
         keep = truth >= 0
         parts.append((truth[keep], probe.proba[keep], np.repeat(probe.subject, keep.sum())))
@@ -319,13 +368,13 @@ def run_lab(seed: int, given: argparse.Namespace) -> Iterator[tuple[dict, dict]]
     for test in range(given.subjects):
         order = [subjects[(test + i) % given.subjects] for i in range(given.subjects)]
         held, training = order[1 : 1 + VALIDATION], order[1 + VALIDATION :]
-        yield run_fold(sum(training, []), sum(held, []), order[0], seed)
+        yield run_fold(training, held, order[0], seed)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="one small laboratory")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[601, 602, 603])
     parser.add_argument("--subjects", type=int, default=8)
     parser.add_argument("--probes", type=int, default=3)
     parser.add_argument("--channels", type=int, default=64)
@@ -350,11 +399,12 @@ def report(found: dict[str, Pooled], lines: list[dict], given, seconds: float) -
     gain, low, high = interval(found[OURS], found[paper])
     total = {key: sum(line[key] for line in lines) for key in lines[0]}
     result = {
-        "bench": f"whole probe, {len(lines)} subjects of {len(given.seeds)} laboratories",
+        "bench": f"whole recording, {len(lines)} subjects of {len(given.seeds)} laboratories",
         "gain_over": paper,
         "gain": round(gain, 3),
         "interval": [round(low, 3), round(high, 3)],
-        "promise": 0.05,
+        "promise": PROMISE,
+        "kept": low >= PROMISE,
         "gain_over_channel_means": [round(v, 3) for v in interval(found[OURS], found[MEANS])],
         "asked_risk": RISK.target,
         "risk": round(total["wrong"] / max(total["answered"], 1), 3),
@@ -362,6 +412,8 @@ def report(found: dict[str, Pooled], lines: list[dict], given, seconds: float) -
         "seconds": round(seconds),
     }
     print(json.dumps(result, ensure_ascii=False))
+    if low < PROMISE and not given.short:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,19 @@ def learned_for(task: dict[str, Any], params, classes, ask) -> dict[str, Any] | 
         checked = checked or load_role(fold["split"], fold["fold"], ("validation",))
     probes = [_labelled(windowset) for windowset in heard]
     count = count_classes(probes, classes)
-    scored = [_scored(one, ask(one), classes, params, count / count.sum()) for one in checked]
-    return learn_postprocess(probes, scored, classes, params).to_json()
+    some = [_some_windows(one, params.emission.windows) for one in heard] if params.adapts else []
+    checked, some = (
+        [_scored(one, ask(one), classes, params, count / count.sum()) for one in asked]
+        for asked in (checked, some)
+    )
+    return learn_postprocess(probes, checked, classes, params, heard=some).to_json()
+
+
+def _some_windows(windowset: WindowSet, most: int) -> WindowSet:
+    """At most so many windows, evenly over the recording."""
+    keep = np.zeros(len(windowset), bool)
+    keep[np.linspace(0, len(windowset) - 1, min(most, len(windowset))).round().astype(int)] = True
+    return windowset.take(keep)
 
 
 def _labelled(windowset: WindowSet):
@@ -53,15 +64,17 @@ def _labelled(windowset: WindowSet):
 
 
 def _scored(windowset: WindowSet, said, classes, params, prior):
-    from pipeline.analyses.depth_decoder import ScoredProbe
     from pipeline.analyses.regions import channel_means, shank_places
+    from pipeline.analyses.scored import ScoredProbe
 
     depth, shank = shank_places(windowset.channels)
     mean, _ = channel_means(
         said.outputs, said.channel, len(depth), classes, params, training_prior=prior
     )
     with np.errstate(divide="ignore"):
-        return ScoredProbe(np.log(mean), all_labels(windowset), depth, shank)
+        logs = np.log(mean)
+    subject = f"{windowset.source}/{windowset.subject}"
+    return ScoredProbe(logs, all_labels(windowset), depth, shank, subject)
 
 
 def all_labels(windowset: WindowSet) -> list[str | None]:

@@ -1,7 +1,6 @@
 """Regions of a whole probe at once: they are contiguous along a shank, in an order seen before."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
@@ -10,29 +9,10 @@ from ..evaluation.calibration import apply_temperature
 from .depth_chain import likeliest_path, posterior
 from .depth_prior import DepthPrior, shank_runs, state_numbers
 from .postprocess import DecoderParams
+from .scored import ScoredProbe
 
 TEMPERATURES = (0.1, 100.0)
 _FLOOR = -30.0  # a log probability of -inf must not veto the rest of the shank
-
-
-@dataclass(frozen=True)
-class ScoredProbe:
-    """What the model says of one probe, and its labels: for fitting on validation subjects.
-
-    Attributes
-    ----------
-    log_probs
-        Mean log probability of each class over the channel's windows; NaN for a bad channel.
-    labels
-        Region of each channel, None where nothing is known.
-    depth_um
-        Along the shank (µm), growing from the tip.
-    """
-
-    log_probs: Float64[np.ndarray, "channel class"]
-    labels: Sequence[str | None]
-    depth_um: Float64[np.ndarray, " channel"]
-    shank: Int64[np.ndarray, " channel"]
 
 
 def decode_probe(
@@ -185,10 +165,17 @@ def _finish(
 ) -> Float64[np.ndarray, "channel answer"]:
     """Sum over stages and over the regions that are answered "unknown"; last temperature."""
     state = found.reshape(len(found), len(prior.states), prior.stages).sum(axis=2)
+    return apply_temperature(to_answers(state, prior), params.final_temperature)
+
+
+def to_answers(
+    state: Float[np.ndarray, "channel state"], prior: DepthPrior
+) -> Float64[np.ndarray, "channel answer"]:
+    """Probabilities of the classes as they are, of all other regions together as "unknown"."""
     n = len(prior.classes)
-    if len(prior.answers) > n:
-        state = np.column_stack([state[:, :n], state[:, n:].sum(axis=1)])
-    return apply_temperature(state, params.final_temperature)
+    if len(prior.answers) == n:
+        return state
+    return np.column_stack([state[:, :n], state[:, n:].sum(axis=1)])
 
 
 def _stack_shanks(

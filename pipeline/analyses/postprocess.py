@@ -40,9 +40,25 @@ class TransitionParams(Params):
     tolerance: float = Field(1e-3, gt=0, description="largest relative change of a rate at the end")
 
 
+class EmissionParams(Params):
+    """How what a model says of each region is learned, and adapted to a subject."""
+
+    windows: int = Field(20, ge=1, description="of each recording that it is learned from, at most")
+    least_channels: int = Field(3, ge=2, description="of a region, for a subject to count")
+    pooled_channels: float = Field(20.0, gt=0, description="weight of the spread of all regions")
+    pooled_subjects: float = Field(3.0, gt=0, description="the same between subjects")
+    steps: int = Field(8, ge=0, description="of adaptation to the subject; 0 does not adapt")
+
+
 class DecoderParams(Params):
     """How much the model's probabilities count against the prior over depth."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"emission"})
+    emission: Literal["probabilities", "adapted"] = Field(
+        "probabilities",
+        description="the model's probabilities as they are, or what it says of each region in "
+        "training subjects, adapted to the subject by its own unlabelled channels",
+    )
     temperature: float = Field(
         1.0, gt=0, description="log probabilities are divided by it; neighbours repeat each other"
     )
@@ -61,7 +77,7 @@ class PostprocessParams(Params):
     """How the windows and the neighbours of a channel are put together."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"class_weights", "calibrate", "transitions", "decoder", "known_kept"}
+        {"class_weights", "calibrate", "transitions", "decoder", "emission", "known_kept"}
     )
     temporal: Literal["mean", "log_mean"] = Field(
         "mean", description="average over a channel's windows: arithmetic, or of log probability"
@@ -90,6 +106,9 @@ class PostprocessParams(Params):
     decoder: DecoderParams = Field(
         DecoderParams(), description="of 'decoder'; 'calibrate' fits the rest"
     )
+    emission: EmissionParams = Field(
+        EmissionParams(), description="of an adapted 'decoder': how it is learned and adapted"
+    )
     unknown_below: float = Field(0.5, ge=0, le=1, description="least confidence of an answer")
     min_windows: int = Field(1, ge=1, description="fewest windows of an answer")
     unknown_beyond: float = Field(
@@ -110,6 +129,11 @@ class PostprocessParams(Params):
         if wrong:
             raise ValueError(f"a class weight is a factor above 0, got {wrong}")
         return weights
+
+    @property
+    def adapts(self) -> bool:
+        """Whether a subject's own channels say what its regions are like."""
+        return self.spatial == "decoder" and self.decoder.emission == "adapted"
 
     @property
     def learns(self) -> bool:

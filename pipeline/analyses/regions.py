@@ -8,8 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Float64, Int, Integer
 
 from ..evaluation.calibration import apply_temperature
-from .depth_decoder import decode_probe
-from .learned import Learned
+from .learned import Learned, decode_learned
 from .postprocess import UNKNOWN, PostprocessParams
 
 _FLOOR = 1e-6  # a probability of exactly 0 must not veto all other windows of its channel
@@ -162,8 +161,7 @@ def decode_channels(
     """Probability of each class, and of a region outside the classes, given the whole shank."""
     with np.errstate(divide="ignore"):
         log_probs = np.log(mean)
-    depth, shank = shank_places(channels)
-    found = decode_probe(log_probs, depth, shank, learned.prior, learned.decoder)
+    found = decode_learned(log_probs, *shank_places(channels), learned)
     n = mean.shape[1]
     return found[:, :n], found[:, n:].sum(axis=1)
 
