@@ -15,10 +15,13 @@ LEVELS = {
     "channel": "channel level, windows averaged",
     "post-processed": "channel level, post-processed",
     "unit": "unit level",
+    "session": "session level, one answer per session",
 }
 """What one sample is, and what a table of such scores says of it."""
 SIDES = {"published": "published protocol, ours", "strict": "strict, ours"}
-OURS = ("value", "low", "high", "chance", "n", "n_groups", "study", "seeds", "seed_sd")
+OURS = (
+    "value", "low", "high", "chance", "n", "n_groups", "study", "seeds", "seed_sd", "subject_sd",
+)  # fmt: skip
 COLUMNS = (
     "arm", "model", "level", "metric", "detail", "paper", "paper_n", "paper_spread", "origin",
     *(f"{side}_{what}" for side in SIDES for what in OURS),
@@ -82,7 +85,8 @@ def _tables(page: ExperimentPage) -> list[Markup]:
     lead = (
         "A value of ours has its 95 % interval over tested subjects in brackets, its chance level "
         "(c) and how many subjects were tested (n); of several seeds it is the mean, and ± is the "
-        "standard deviation between them. A dash: not reported there, or not run."
+        "standard deviation between them, s that between subjects. Of an abnormality c is the "
+        "share in controls. A dash: not reported there, or not run."
     )
     parts = [element("p", lead, class_="lead")]
     for (level, metric), rows in page.rows.groupby(["level", "metric"], sort=False):
@@ -131,7 +135,8 @@ def _ours(row: dict, side: str) -> str | None:
     ends = "" if pd.isna(own["low"]) else f" [{interval(own['low'], own['high'])}]"
     chance = "" if pd.isna(own["chance"]) else f", c {number(own['chance'])}"
     n = "" if pd.isna(own["n_groups"]) else f", n {int(own['n_groups'])}"
-    return f"{number(own['value'])}{seeds}{ends}{chance}{n}"
+    apart = "" if pd.isna(own["subject_sd"]) else f", s {number(own['subject_sd'])}"
+    return f"{number(own['value'])}{seeds}{ends}{chance}{n}{apart}"
 
 
 def _studies(page: ExperimentPage) -> Markup | None:

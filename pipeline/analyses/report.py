@@ -3,7 +3,7 @@
 from dataclasses import replace
 from importlib import resources
 
-from . import report_sections
+from . import report_abnormality, report_cards, report_sections, report_subjects
 from .colours import region_colours
 from .markup import Markup, element, join
 from .report_data import ReportData
@@ -28,7 +28,7 @@ def render_report(data: ReportData, *, max_bytes: int = MAX_BYTES) -> str:
     if data.synthetic and not data.watermark:
         data = replace(data, watermark="SYNTHETIC")
     colours = region_colours(_regions(data), data.colours)
-    below = [s for s in (make(data) for make in report_sections.SECTIONS) if s]
+    below = _sections(data)
     drawn = [report_sections.draw(one, data, colours) for one in data.insertions]
     page = _page(data, drawn, below)
     if len(page.encode()) > max_bytes:
@@ -70,6 +70,20 @@ def _page(data: ReportData, drawn: list[Markup], below: list[Section]) -> Markup
     )
     body = element("body", banner(synthetic=data.synthetic), main, _footer(data))
     return Markup("<!doctype html>\n" + element("html", head, body, lang="en"))
+
+
+def _sections(data: ReportData) -> list[Section]:
+    """What is said below the insertions, in reading order."""
+    made = {make: make(data) for make in report_sections.SECTIONS}
+    after = {
+        report_sections.scores: (
+            report_subjects.subjects(data.subjects, data.watermark),
+            report_abnormality.abnormality(data.abnormality, data.watermark),
+        ),
+        report_sections.controls: (report_cards.cards(data.cards),),
+    }
+    ordered = [one for make, section in made.items() for one in (section, *after.get(make, ()))]
+    return [section for section in ordered if section]
 
 
 def _footer(data: ReportData) -> Markup:

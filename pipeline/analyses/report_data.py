@@ -141,6 +141,52 @@ class Swap:
 
 
 @dataclass(frozen=True)
+class SubjectValues:
+    """The score of every subject by every model.
+
+    Attributes
+    ----------
+    rows
+        ``model, seed, subject, value, chance``.
+    models
+        In the order to show; the others are compared with the first.
+    """
+
+    metric: str
+    level: str
+    rows: pd.DataFrame
+    models: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What must be known of a model before its answers are believed.
+
+    Attributes
+    ----------
+    fold
+        What the first training held out.
+    facts
+        Short ones: family, parameters, licence of the first weights.
+    roles
+        ``role, subjects, sessions, windows`` of the first training.
+    scores, controls
+        ``which, level, metric, value, low, high, chance, n, n_groups``; controls have ``control``.
+    trainings
+        ``fold, seed, training, weights, best, seconds``: every one.
+    """
+
+    name: str
+    fold: str
+    facts: Sequence[tuple[str, str]]
+    roles: pd.DataFrame
+    scores: pd.DataFrame
+    controls: pd.DataFrame
+    trainings: pd.DataFrame
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything the report says; an empty table leaves its section out.
 
@@ -162,6 +208,12 @@ class ReportData:
         What the data themselves say against the answer; they lead "what not to conclude".
     swaps
         Controls in which other channels carry a region's name.
+    subjects
+        The score of every subject.
+    abnormality
+        Scores of the control of that name, where animals are diseased or not.
+    cards
+        One per model.
     provenance
         ``(what, restriction)``: the Python text that fetches the number.
     published
@@ -193,6 +245,9 @@ class ReportData:
     doubts: Sequence[str] = ()
     swaps: Sequence[Swap] = ()
     embeddings: Sequence[EmbeddingMap] = ()
+    subjects: SubjectValues | None = None
+    abnormality: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cards: Sequence[ModelCard] = ()
     notes: Sequence[str] = ()
     provenance: Sequence[tuple[str, str]] = ()
     generated: dict[str, str] = field(default_factory=dict)

@@ -171,7 +171,7 @@ def curves_figure(table: pd.DataFrame, *, narrow: bool) -> Figure:
 def embedding_figure(one: EmbeddingMap, colours: Mapping[str, str], *, narrow: bool) -> Figure:
     """The same points twice: coloured by region, where any is known, and by session."""
     by = [("by region", one.region, colours)] if any(one.region) else []
-    by.append(("by session", _what_differs(one.session), None))
+    by.append(("by session", what_differs(one.session), None))
 
     def paint(_: Figure, axes: list) -> None:
         for ax, (title, labels, known) in zip(axes, by, strict=True):
@@ -202,7 +202,7 @@ def _few_colours(png: bytes) -> bytes:
         return file.getvalue()
 
 
-def _what_differs(names: Sequence[str]) -> list[str]:
+def what_differs(names: Sequence[str]) -> list[str]:
     """The names without the parts, split at signs, that all of them begin or end with."""
     parts = {name: re.split(r"(?<=[_/ -])", name) for name in set(names)}
     if len(parts) < 2:

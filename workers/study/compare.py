@@ -18,10 +18,12 @@ from pipeline.analyses.experiment_page import (
 )
 
 from .experiment import Experiment, Member
+from .heard import shown_names
 from .report import is_synthetic, write_report
 from .spec import Published, StudyError
+from .subjects import abnormality_scores, subject_spread
 
-LED = ("balanced_accuracy", "macro_f1", "accuracy", "ece", "silhouette", "auc")
+LED = ("balanced_accuracy", "macro_f1", "accuracy", "ece", "silhouette", "auc", "abnormality")
 READ_OUT = {"LinearProbe": "linear probe", "Silhouette": "silhouette"}
 KEYS = ["arm", "model", "level", "metric", "detail"]
 
@@ -72,10 +74,13 @@ def compare(members: list[Member], published: tuple[Published, ...]) -> pd.DataF
     """One row per arm, model, level and metric: the paper's value, ours by both protocols.
 
     Rows are joined on the metric and the level, so a value never stands beside another measure.
-    Pooled scores are taken; where there is a single fold, that one.
+    Pooled scores are taken; where there is a single fold, that one. A model that heard the subjects
+    it is tested on is named for it.
     """
+    named: dict[str, str] = {}
     lines: dict[tuple, dict[str, Any]] = {}
     for member in members:
+        named |= {a: b for a, b in shown_names(member.spec).items() if a not in named or a != b}
         for row in _lead(schemas.scores(member.spec.study.name)).to_dict("records"):
             key = (member.arm, row["model"], row["level"], row["metric"], row["detail"])
             line = lines.setdefault(key, {})
@@ -91,7 +96,8 @@ def compare(members: list[Member], published: tuple[Published, ...]) -> pd.DataF
     models = list(dict.fromkeys(model.name for one in members for model in one.spec.model))
     orders = {"metric": list(LED), "level": list(LEVELS), "arm": arms, "model": models}
     place = frame[list(orders)].apply(lambda column: column.map(_place(orders[column.name])))
-    return frame.loc[place.sort_values(list(orders), kind="stable").index]
+    frame = frame.loc[place.sort_values(list(orders), kind="stable").index]
+    return frame.assign(model=frame["model"].map(lambda name: named.get(name, name)))
 
 
 def _place(order: list[str]) -> Callable[[str], int]:
@@ -115,8 +121,14 @@ def _lead(scores: pd.DataFrame) -> pd.DataFrame:
     single = rows.groupby([*keys, "seed"])["fold"].transform("nunique") == 1
     pooled = rows[rows["fold"].isna() | single].sort_values("fold", na_position="first")
     pooled = pooled.drop_duplicates([*keys, "seed"])
-    return pooled.groupby(keys, sort=False, as_index=False).agg(
+    ill = abnormality_scores(scores)
+    ill = ill[(ill["metric"] == "abnormality") & ill["value"].notna()]
+    pooled = pd.concat([pooled, ill]) if len(ill) else pooled
+    found = pooled.groupby(keys, sort=False, as_index=False).agg(
         value=("value", "mean"), low=("low", "mean"), high=("high", "mean"),
         chance=("chance", "mean"), n=("n", "first"), n_groups=("n_groups", "first"),
         study=("study", "first"), seeds=("seed", "nunique"), seed_sd=("value", "std"),
     )  # fmt: skip
+    apart = subject_spread(scores)
+    where = zip(found["model"], found["level"], found["metric"], found["detail"], strict=True)
+    return found.assign(subject_sd=[apart.get(key[:3]) if not key[3] else None for key in where])

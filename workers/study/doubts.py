@@ -5,6 +5,7 @@ import pandas as pd
 from pipeline.analyses.report_data import Headline, Swap
 from schemas import analysis
 
+from .heard import shown_names
 from .plan import wanted
 from .spec import StudySpec
 
@@ -105,7 +106,7 @@ def swaps(spec: StudySpec, scores: pd.DataFrame) -> list[Swap]:
                 note=middle["reason"].removeprefix("median and range "),
             )
         )
-    order = [model.name for model in spec.model]
+    order = list(shown_names(spec).values())
     return sorted(made, key=lambda s: (order.index(s.model.partition(", fold ")[0]), s.where))
 
 
@@ -114,7 +115,11 @@ def _texts(spec: StudySpec) -> dict[str, str]:
     keys = [{"control": row["member"]} for row in wanted(spec.study.name, "control_task")]
     tasks = analysis.ControlTask * analysis.LinearProbeTask.proj("eval_model")
     rows = (analysis.Control * tasks & keys & {"control_kind": "relabelled"}).to_dicts()
-    return {row["eval_model"]: row["control_text"].partition(";")[0] for row in rows}
+    names = shown_names(spec)
+    return {
+        names.get(row["eval_model"], row["eval_model"]): row["control_text"].partition(";")[0]
+        for row in rows
+    }
 
 
 def _number(value) -> float | None:

@@ -19,12 +19,16 @@ from schemas._probe import load_vectors
 
 from . import doubts
 from .answer import answer
+from .cards import model_cards
+from .heard import call_as_shown, shown_names
 from .insertions import insertion_reports
 from .models import final_trainings
 from .plan import wanted
 from .spec import StudyError, StudySpec
+from .subjects import abnormality_scores, in_order, subject_values
 
 HEADLINES = (
+    ("Evaluation", "session", "balanced_accuracy"),
     ("Evaluation", "channel", "balanced_accuracy"),
     ("Evaluation", "unit", "co_bps"),
     ("Evaluation", "window", "balanced_accuracy"),
@@ -54,6 +58,8 @@ def write_report(spec: StudySpec, target: Path) -> Path:
 
 def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
     """Everything the page says, from the tables."""
+    names = shown_names(spec)
+    scores = scores.assign(model=scores["model"].map(lambda name: names.get(name, name)))
     headline = headline_of(spec, scores)
     synthetic = is_synthetic(spec)
     rests = doubts.regions(scores)
@@ -69,17 +75,20 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         source=spec.study.source,
         published="; ".join(sorted({p.origin for p in spec.published})),
         data=_data_sentence(spec),
-        insertions=insertion_reports(spec),
+        insertions=call_as_shown(insertion_reports(spec), names),
         scores=_evaluations(scores),
-        confusions=confusions(spec),
+        confusions=call_as_shown(confusions(spec), names),
         silhouettes=_silhouettes(scores),
         probes=_probes(scores),
         controls=_controls(scores, headline),
-        curves=curves(spec),
+        curves=curves(spec).replace({"model": names}),
         regions=rests,
         doubts=[*doubts.doubts(rests), *doubts.rivals(scores, headline)],
         swaps=doubts.swaps(spec, scores),
-        embeddings=embedding_maps(spec),
+        embeddings=call_as_shown(embedding_maps(spec), names),
+        subjects=subject_values(scores, headline, list(names.values())),
+        abnormality=in_order(abnormality_scores(scores), list(names.values())),
+        cards=model_cards(spec),
         notes=notes(spec),
         provenance=provenance(spec),
         generated={
@@ -93,7 +102,7 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
 
 def headline_of(spec: StudySpec, scores: pd.DataFrame) -> Headline:
     """The pooled score of the study's first model."""
-    first = spec.model[0].name
+    first = shown_names(spec)[spec.model[0].name]
     whole = scores[scores["fold"].isna() & scores["detail"].isna() & (scores["model"] == first)]
     one_fold = scores[scores["detail"].isna() & (scores["model"] == first)]
     candidates = []

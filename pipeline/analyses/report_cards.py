@@ -1,0 +1,72 @@
+"""Model cards inside a report: what each model learnt from, how good it is, under which licence."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from .markup import Markup, element, interval, join, number, table
+from .report_data import ModelCard, metric_name
+from .report_scores import whole
+from .report_sections import Section
+
+
+def cards(found: Sequence[ModelCard]) -> Section | None:
+    """One card per model, folded up but for the first."""
+    if not found:
+        return None
+    lead = element(
+        "p",
+        "One card per model. Data and this fold's scores are of its first training; all trainings "
+        "stand below them with their digests, and `fieldbase export --model DIGEST` writes one as "
+        "a folder with its card beside the weights.",
+        class_="lead",
+    )
+    parts = [
+        element("details", element("summary", card.name), *_body(card), open=place == 0)
+        for place, card in enumerate(found)
+    ]
+    return Section("cards", "Model cards", join([lead, *parts]))
+
+
+def _body(card: ModelCard) -> list[Markup | None]:
+    said = element("ul", *[element("li", text) for text in card.warnings], class_="notes")
+    pairs = [element("div", element("dt", k), element("dd", v)) for k, v in card.facts if v]
+    return [
+        said if card.warnings else None,
+        element("dl", *pairs, class_="facts"),
+        _roles(card),
+        _scores(card.scores, "Scores on held-out recordings."),
+        _scores(card.controls, "Controls."),
+        _trainings(card.trainings),
+    ]
+
+
+def _roles(card: ModelCard) -> Markup:
+    heads = {"role": "role", "subjects": "subjects", "sessions": "sessions", "windows": "windows"}
+    show = dict.fromkeys(("subjects", "sessions", "windows"), whole)
+    caption = f"Data of the first training: {card.fold}."
+    return table(card.roles, heads, caption=caption, show=show, numeric=tuple(show))
+
+
+def _scores(rows: pd.DataFrame, caption: str) -> Markup | None:
+    rows = rows.dropna(subset=["value"]) if len(rows) else rows
+    if rows.empty:
+        return None
+    rows = rows.assign(interval=[interval(a, b) for a, b in zip(rows.low, rows.high, strict=True)])
+    heads = {
+        "control": "control", "which": "folds", "level": "level", "metric": "metric",
+        "value": "value", "interval": "95 % interval", "chance": "chance", "n": "n",
+        "n_groups": "groups",
+    }  # fmt: skip
+    kept = {name: title for name, title in heads.items() if name in rows}
+    show = {"value": number, "chance": number, "n": whole, "n_groups": whole, "metric": metric_name}
+    numeric = ("value", "interval", "chance", "n", "n_groups")
+    return table(rows, kept, caption=caption, show=show, numeric=numeric)
+
+
+def _trainings(rows: pd.DataFrame) -> Markup:
+    heads = {"fold": "fold", "seed": "seed", "training": "training", "weights": "weights sha256",
+             "best": "best epoch", "seconds": "time to fit (s)"}  # fmt: skip
+    show = {"seed": whole, "best": whole, "seconds": lambda s: number(s, 1)}
+    caption = f"All {len(rows)} trainings of this model."
+    return table(rows, heads, caption=caption, show=show, numeric=("seed", "best", "seconds"))
