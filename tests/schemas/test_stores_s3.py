@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from s3_server import s3_bucket  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 STUDY = {
@@ -49,26 +50,8 @@ print(json.dumps(told, default=str))
 
 @pytest.fixture(scope="module")
 def bucket():
-    """An S3 server with an empty bucket: its endpoint and a client."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    secret = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab-secret"}
-    client = boto3.client(
-        "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **secret
-    )
-    client.create_bucket(Bucket="lab")
-    yield f"{host}:{port}", client
-    server.stop()
-
-
-def on_s3(endpoint):
-    """DJ_STORES for both stores in one bucket."""
-    common = {
-        "protocol": "s3", "endpoint": endpoint, "bucket": "lab", "secure": False,
-        "access_key": "lab", "secret_key": "lab-secret",
-    }  # fmt: skip
-    return json.dumps({name: common | {"location": name} for name in ("arrays", "checkpoints")})
+    with s3_bucket() as made:
+        yield made
 
 
 def run(code, *arguments, home, **environment):
@@ -97,11 +80,11 @@ def dropped(database):
 
 
 def test_a_study_with_both_stores_on_s3_scores_as_on_disk(database, home, bucket, tmp_path):
-    endpoint, client = bucket
+    stores, client = bucket
     answers = {}
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    s3 = {"DJ_STORES": on_s3(endpoint), "TMPDIR": str(temporary)}
+    s3 = {"DJ_STORES": stores, "TMPDIR": str(temporary)}
     for where, stores in (("disk", {}), ("s3", s3)):
         folder = tmp_path / where
         folder.mkdir()
@@ -168,8 +151,7 @@ print(json.dumps(told))
 def test_a_kill_before_the_commit_leaves_orphans_on_s3_that_gc_removes(
     database, home, bucket, tmp_path
 ):
-    endpoint, client = bucket
-    stores, prefix = {"DJ_STORES": on_s3(endpoint)}, f"fbt_{os.getpid()}kill"
+    stores, prefix = {"DJ_STORES": bucket[0]}, f"fbt_{os.getpid()}kill"
     made = run(RUN, prefix, tmp_path, json.dumps(STUDY), home=home, **stores)
     assert made.returncode == 0, made.stderr
     assert run(KILLED, prefix, "kill", home=home, **stores).returncode == -9
@@ -182,7 +164,7 @@ def test_a_kill_before_the_commit_leaves_orphans_on_s3_that_gc_removes(
     assert sorted(told["removed"]) == sorted(path for path, _ in told["orphans"])
     assert told["after"][:2] == [0, 0]
     assert told["after"][2] > 20
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket="lab")
+    pages = bucket[1].get_paginator("list_objects_v2").paginate(Bucket="lab")
     keys = [one["Key"] for page in pages for one in page["Contents"]]
     assert not {f"arrays/{path}" for path in told["removed"]} & set(keys)
 
@@ -197,8 +179,7 @@ print(json.dumps([reach_store(name) for name in ("arrays", "checkpoints")]))
 
 
 def test_doctor_tells_a_bucket_that_is_not_there_and_never_the_key(database, home, bucket):
-    endpoint, _ = bucket
-    stores = json.loads(on_s3(endpoint))
+    stores = json.loads(bucket[0])
     stores["checkpoints"]["bucket"] = "elsewhere"
     done = run(REACHED, home=home, DJ_STORES=json.dumps(stores))
     assert done.returncode == 0, done.stderr

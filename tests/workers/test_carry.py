@@ -13,11 +13,12 @@ import sys
 import textwrap
 from pathlib import Path
 
-import boto3
 import carry_process
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from s3_server import s3_bucket  # noqa: E402
 
 from schemas._definitions import package_lines
 from workers.carry import kinds
@@ -47,19 +48,8 @@ class End:
 
 @pytest.fixture(scope="module")
 def bucket():
-    """An S3 server with an empty bucket, as DJ_STORES of both stores, and a client of it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab-secret"}
-    client = boto3.client(
-        "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys
-    )
-    common = {"protocol": "s3", "endpoint": f"{host}:{port}", "bucket": "lab", "secure": False,
-              "access_key": "lab", "secret_key": "lab-secret"}  # fmt: skip
-    names = ("arrays", "checkpoints")
-    yield json.dumps({name: common | {"location": name} for name in names}), client
-    server.stop()
+    with s3_bucket() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import BACKEND, drop_schemas  # noqa: E402
 from deployment_files import ROOT, WORKERS, read_compose  # noqa: E402
+from s3_server import s3_server  # noqa: E402
 
 pytestmark = pytest.mark.slow
 ENTRY = (  # the entry point of the image, on tables of this test
@@ -113,12 +113,8 @@ class Deployment:
 
 @pytest.fixture
 def objects():
-    """An S3 server without any bucket: where it is."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
+    with s3_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
