@@ -11,7 +11,7 @@ from ..archive.packs import BETWEEN, survey_of
 from ..archive.standing import Standing
 from ..ingest import stand
 from .effort import Counted, spell_effort
-from .models import answers
+from .models import answers, ssl_first
 from .plan import not_here, wanted
 from .spec import StudySpec
 
@@ -60,7 +60,7 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
     notes.insert(0, f"{len(files)} files, {size / 2**20:,.1f} MiB, {folds} folds")
     if unknown:
         notes.append(f"{unknown} files are URLs of unknown size")
-    notes += spell_effort(spec, [*there.signals, *ahead.signals], folds)
+    notes += spell_effort(spec, [*there.signals, *ahead.signals], folds, subjects)
     return {"study": spec.study.name, "files": len(files), "bytes": size, "jobs": jobs,
             "notes": notes}  # fmt: skip
 
@@ -198,13 +198,19 @@ def _asked(spec: StudySpec, folds: int, members: int) -> list[tuple[str, str, in
         for model, seed in runs
         for at in range(len(model.stages))
     }
+    once = spec.split is not None and spec.split.pretrain == "disjoint"
+    alike = {
+        (model.values.digest, seed, *(stage.digest for stage in model.stages[: at + 1]))
+        for model, seed in runs
+        for at in range(ssl_first(model) if once else 0)
+    }
     pooled = 1 if "region" in wants.linear_probes and folds > 1 else 0
     scored = len(saying) if wants.evaluate else 0
     alone = {"permuted_labels", "phase_randomised", "abnormality"}
     beside = len(alone & set(wants.controls)) * scored
     beside += len(runs) if "relabelled" in wants.controls and wants.linear_probes else 0
     return [
-        ("Training", "training", folds * len(chains)),
+        ("Training", "training", folds * len(chains - alike) + len(alike)),
         ("Embedding", "embedding", folds * len(runs) * members if embeds else 0),
         ("Prediction", "prediction", folds * len(saying) * tested),
         ("Evaluation", "evaluation", scored * (folds + 1)),
@@ -221,7 +227,8 @@ def _folds(spec: StudySpec, subjects: int, members: int) -> int:
         return 1
     if spec.split.by == "time" or spec.split.folds == "k-fold":
         return spec.split.k
-    return subjects if spec.split.by == "subject" else members
+    groups = subjects if spec.split.by == "subject" else members
+    return max(0, groups - spec.split.pretrain_subjects)
 
 
 def _left(spec: StudySpec, key: str, total: int) -> tuple[int, int]:
