@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.recording import WindowSet
 
+from . import training
 from ._train import condition_of, spectra_of
 
 MOSTLY_NEW = 0.5
@@ -79,6 +80,15 @@ def find_doubts(windowset: WindowSet, trained: dict[str, Any], proba: np.ndarray
         known = NoveltyReference.from_json(learned["novelty"])
         novelty = novelty_quantiles(spectra, windowset.channels, known)
     return Doubts(domain, novelty, one)
+
+
+def why_not_new(trained: str) -> str | None:
+    """Why a training cannot tell a region it never learned; None where it can."""
+    learned = (training.Training & {"training": trained}).fetch1("domain")
+    if "spectra" not in learned:
+        return learned.get("reason", "it heard no field potential")
+    found = learned.get("novelty", {"reason": "it was trained by an earlier version"})
+    return found.get("reason")
 
 
 def finite(value: float) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.preprocessing import LfpParams, WindowParams
 from schemas import anatomy, prediction, recording, session, windows
+from schemas._doubt import why_not_new
 from schemas._registered import what_was_heard
 
 from .archive.packs import BETWEEN, EACH, PACKED
@@ -29,6 +30,8 @@ from .study.spec import Data
 Say = Callable[[str], None]
 MODEL_WATERMARK = "MODEL TRAINED ON SYNTHETIC DATA"
 RECORDING_WATERMARK = "SYNTHETIC RECORDING"
+KNOWN_KEPT = 0.95
+"""Share of channels in regions of training that are not taken for a new region."""
 DRAWN_LFP = LfpParams(highpass_hz=0.5, lowpass_hz=None, reference="none")
 DRAWN_WINDOWS = WindowParams(length_s=3.0, max_windows=60, placement="spread")
 """What is cut where no model says how: enough for spectra, whatever the length of the file."""
@@ -157,11 +160,7 @@ def _cut(chosen: Chosen | None, series: list[dict[str, Any]], say: Say) -> list[
 
 def _predict(chosen: Chosen, names: list[str], device: str, say: Say) -> dict[str, str]:
     """The prediction of each windows task."""
-    from pipeline.analyses.regions import PostprocessParams
-
-    post = {"postprocess_params": chosen.card["postprocess_params"]}
-    if post["postprocess_params"] is None:
-        post = prediction.PostprocessParamSet.register(None, PostprocessParams())
+    post = _postprocess(chosen)
     asked = {
         name: prediction.PredictionTask.ensure(training=chosen.training, windows=name, **post)
         for name in names
@@ -170,6 +169,20 @@ def _predict(chosen: Chosen, names: list[str], device: str, say: Say) -> dict[st
     keys = list(asked.values())
     _populate(prediction.Prediction, keys, f"model {chosen.name}", {"device": device})
     return {name: key["prediction"] for name, key in asked.items()}
+
+
+def _postprocess(chosen: Chosen) -> dict[str, str]:
+    """The post-processing of the model's study; where it can, it also says no to new regions."""
+    from pipeline.analyses.postprocess import PostprocessParams
+
+    asked = {"postprocess_params": chosen.card["postprocess_params"]}
+    if asked["postprocess_params"] is None:
+        asked = prediction.PostprocessParamSet.register(None, PostprocessParams())
+    params = prediction.PostprocessParamSet.get(asked)
+    if why_not_new(chosen.training) is not None or params.known_kept < 1:
+        return asked
+    shy = params.model_copy(update={"known_kept": KNOWN_KEPT})
+    return prediction.PostprocessParamSet.register(None, shy)
 
 
 def _label(chosen: Chosen | None, recorded: Recorded) -> dict[str, str] | None:
@@ -195,6 +208,11 @@ def _gather(source, file, recorded, chosen, names, predictions, labels, notes) -
     if recorded.synthetic:
         marks.append(RECORDING_WATERMARK)
     notes = [*notes, *(text for name in names for text in _nothing_left(name))]
+    blind = None if chosen is None else why_not_new(chosen.training)
+    if blind is not None:
+        notes.append(
+            f"Model {chosen.name} takes a region it never learned for one it knows: {blind}."
+        )
     return Located(
         source=source,
         nwb_file=file["nwb_file"],
