@@ -20,13 +20,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from _synthetic_answers import CLASSES, Answered, answer, record, train
 
 from pipeline.analyses.depth_prior import LabelledProbe
 from pipeline.analyses.learned import Learned, decode_learned, learn_postprocess
@@ -37,7 +38,6 @@ from pipeline.analyses.postprocess import (
     PostprocessParams,
 )
 from pipeline.analyses.regions import (
-    average_windows,
     channel_predictions,
     smooth_along_depth,
     vote_with_neighbours,
@@ -50,14 +50,9 @@ from pipeline.evaluation.calibration import (
 )
 from pipeline.evaluation.intervals import IntervalParams, cluster, resample
 from pipeline.evaluation.risk import RiskParams, choose_threshold
-from pipeline.models import DataContext, build, params_class
-from pipeline.preprocessing import ArrayReader, LfpParams, WindowParams, cut_lfp_windows
 from pipeline.recording import WindowSet
-from pipeline.synthetic import LabParams, simulate_session
-from pipeline.training.batches import iterate_batches, rows_of
-from pipeline.training.inference import predict_windows
+from pipeline.synthetic import LabParams
 
-CLASSES = ("CA1", "CA3", "DG", "VISp")
 PUBLISHED = PostprocessParams(
     temporal="log_mean", spatial="mode", class_weights=PUBLISHED_WEIGHTS, unknown_below=0.0
 )
@@ -75,36 +70,6 @@ Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Class, probabilities and subject of each sample."""
 
 
-@dataclass(frozen=True)
-class Answered:
-    """One probe and what the model says of each of its windows."""
-
-    subject: str
-    proba: np.ndarray
-    owner: np.ndarray
-    region: np.ndarray
-    depth_um: np.ndarray
-
-    @property
-    def shank(self) -> np.ndarray:
-        return np.zeros(len(self.region), np.int64)
-
-    @property
-    def truth(self) -> np.ndarray:
-        """Class of each channel, -1 outside the classes."""
-        return np.array([CLASSES.index(r) if r in CLASSES else -1 for r in self.region])
-
-    @property
-    def mean(self) -> np.ndarray:
-        return average_windows(self.proba, self.owner, len(self.region))[0]
-
-    @property
-    def log_mean(self) -> np.ndarray:
-        """Mean log probability of each channel, NaN without windows."""
-        found = average_windows(self.proba, self.owner, len(self.region), temporal="log_mean")[0]
-        return np.log(np.maximum(found, 1e-12))
-
-
 Subject = list[Answered]
 """All probes of one subject."""
 Method = Callable[[Subject], list[np.ndarray]]
@@ -119,41 +84,6 @@ def each(one: Callable[[Answered], np.ndarray]) -> Method:
 def named(region: np.ndarray, unknown: bool = True) -> list[str | None]:
     """Labels as a study gives them; regions outside the classes by name, or as missing."""
     return [r if r in CLASSES or unknown else None for r in region]
-
-
-def record(seed: int, subject: int, given: argparse.Namespace) -> Iterator[WindowSet]:
-    """Windows of each probe of one subject."""
-    params = LabParams(channels=given.channels, duration_s=given.seconds, units=0, seed=seed,
-                       probes=given.probes)  # fmt: skip
-    made = simulate_session(params, subject)
-    for number, probe in enumerate(made.probes):
-        reader = ArrayReader(probe.lfp, made.rate, start_s=float(made.times[0]))
-        cut = cut_lfp_windows(reader, LfpParams(), WindowParams(), bad_channels=probe.bad,
-                              invalid_intervals=made.invalid)  # fmt: skip
-        region = [name or "root" for name in probe.track.acronyms]
-        frame = pd.DataFrame({"probe": probe.name, "channel": np.arange(len(region)),
-                              "depth_um": probe.track.from_tip_um, "region": region})  # fmt: skip
-        yield WindowSet(
-            windows=f"{seed:032x}{subject:016x}{number:016x}", session=f"{subject}",
-            subject=f"{seed}-{subject}", source="synthetic", start_s=cut.start_s, window_s=3.0,
-            valid=cut.valid, channels=frame, rate=cut.rate, lfp=cut.data, synthetic=True,
-        )  # fmt: skip
-
-
-def train(sets: list[WindowSet], seed: int):
-    """The band-power family on every labelled window."""
-    context = DataContext.of(sets, classes=CLASSES)
-    model = build(params_class("band_power")(), context, seed=seed)
-    rows = rows_of(sets, grain="channel", classes=CLASSES, labelled=True)
-    model.prepare(iterate_batches(sets, rows, context=context, batch_size=512, needs={"lfp"}))
-    return model.eval()
-
-
-def answer(model, windowset: WindowSet) -> Answered:
-    found = predict_windows(model, windowset, batch_size=512)
-    frame = windowset.channels
-    return Answered(windowset.subject, found.outputs.astype(float), found.channel.astype(np.int64),
-                    frame["region"].to_numpy(), frame["depth_um"].to_numpy())  # fmt: skip
 
 
 def published(probe: Answered, *, labelled: bool) -> np.ndarray:
@@ -364,7 +294,9 @@ def interval(one: Pooled, other: Pooled | None = None) -> tuple[float, float, fl
 
 def run_lab(seed: int, given: argparse.Namespace) -> Iterator[tuple[dict, dict]]:
     """Every subject of one laboratory held out once."""
-    subjects = [list(record(seed, subject, given)) for subject in range(given.subjects)]
+    lab = LabParams(channels=given.channels, duration_s=given.seconds, units=0, seed=seed,
+                    probes=given.probes)  # fmt: skip
+    subjects = [list(record(lab, subject)) for subject in range(given.subjects)]
     for test in range(given.subjects):
         order = [subjects[(test + i) % given.subjects] for i in range(given.subjects)]
         held, training = order[1 : 1 + VALIDATION], order[1 + VALIDATION :]

@@ -83,7 +83,8 @@ def learn_emission(
     within = _within(around, params.pooled_channels)
     mean, between = _between(means, params.pooled_subjects)
     return Emission(
-        states=prior.states, mean=_tuples(mean), within=_tuples(within), between=_tuples(between),
+        states=prior.states, mean=mean.tolist(), within=within.tolist(),
+        between=between.tolist(),
         repeats=_repeats(probes, prior), n_subjects=len(subjects),
     )  # fmt: skip
 
@@ -196,6 +197,8 @@ def _round(cov: np.ndarray, share: float = 0.05) -> np.ndarray:
 def _repeats(probes: Sequence[ScoredProbe], prior: DepthPrior) -> float:
     """How many neighbouring channels say one thing: autocorrelation around each region's mean.
 
+    That mean is of few channels and takes some of what they share with it: rather too few.
+
     Source: Bartlett 1946, J. R. Stat. Soc. B 8:27 (effective number of samples).
     """
     pairs: dict[int, list[float]] = {}
@@ -216,8 +219,3 @@ def _repeats(probes: Sequence[ScoredProbe], prior: DepthPrior) -> float:
             break
         total += 2 * share
     return float(max(total, 1.0))
-
-
-def _tuples(values: np.ndarray) -> tuple:
-    """Nested tuples of plain numbers."""
-    return tuple(map(_tuples, values)) if np.ndim(values) else float(values)

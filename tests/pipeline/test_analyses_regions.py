@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.analyses.depth_prior import LabelledProbe
+from pipeline.analyses.learned import learn_postprocess
+from pipeline.analyses.postprocess import PUBLISHED_WEIGHTS, DecoderParams
 from pipeline.analyses.regions import (
     PostprocessParams,
     channel_predictions,
@@ -130,3 +133,85 @@ def test_dividing_by_the_training_prior_favours_rare_classes():
 def test_wrong_input_is_named(proba, rows, params, message):
     with pytest.raises(ValueError, match=message):
         predict(proba, rows, shank(3), **params)
+
+
+def test_published_weights_are_factors_on_mean_logits_before_the_mode_of_five():
+    rng = np.random.default_rng(3)
+    classes, n, windows = ["CA1", "CA2", "CA3", "DG", "cortex"], 40, 3
+    logits = rng.normal(size=(windows, n, 5))
+    logits -= logits.mean(axis=2, keepdims=True)
+    proba = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    weighed = logits.mean(axis=0) * [1, 1, 5, 2, 1]
+    best = weighed.argmax(axis=1)
+    expected = []
+    for i in range(n):
+        near = best[max(0, i - 2) : i + 3]
+        most = np.bincount(near, minlength=5)
+        expected.append(max(range(5), key=lambda k: (most[k], weighed[i, k])))
+    params = PostprocessParams(temporal="log_mean", spatial="mode", unknown_below=0.0,
+                               class_weights=PUBLISHED_WEIGHTS)  # fmt: skip
+    channel = np.tile(np.arange(n), windows)
+    table = channel_predictions(proba.reshape(-1, 5), channel, channel, classes, shank(n), params)
+    assert table["best"].tolist() == [classes[k] for k in expected]
+
+
+def test_a_class_weight_must_be_a_factor():
+    with pytest.raises(ValueError, match="above 0"):
+        PostprocessParams(class_weights={"CA3": 0.0})
+
+
+def test_parameters_stored_before_later_ones_came_keep_their_digest():
+    assert set(PostprocessParams().to_json()) == {
+        "temporal", "spatial", "neighbours", "spread_um", "prior", "temperature", "unknown_below",
+        "min_windows", "unknown_beyond",
+    }  # fmt: skip
+    assert set(DecoderParams().to_json()) == {
+        "temperature", "final_temperature", "divide_by", "unknown_level",
+    }  # fmt: skip
+    assert "class_weights" in PostprocessParams(class_weights={"DG": 2.0}).to_json()
+
+
+def learned_layers():
+    labels = ["DG"] * 10 + ["LP"] * 15 + ["CA1"] * 10 + ["VIS"] * 10
+    probe = LabelledProbe(labels, np.arange(45) * 20.0, np.zeros(45, np.int64))
+    params = PostprocessParams(spatial="decoder")
+    return learn_postprocess([probe, probe], [], CLASSES, params)
+
+
+def test_the_decoder_answers_bad_channels_by_neighbours_and_tells_of_other_regions():
+    truth = np.repeat([1, 0], 12)
+    proba = one_window_each(truth)
+    heard = np.delete(np.arange(24), 6)
+    table = channel_predictions(
+        proba[heard], np.zeros(23, int), heard, CLASSES, shank(24),
+        PostprocessParams(spatial="decoder"), learned=learned_layers(),
+    )  # fmt: skip
+    assert table["best"].tolist() == [CLASSES[k] for k in truth]
+    assert table.loc[6, "region"] == "unknown"
+    assert "0 usable windows" in table.loc[6, "reason"]
+    total = table[["p_CA1", "p_DG", "p_VIS", "p_unknown"]].sum(axis=1)
+    assert total.to_numpy() == pytest.approx(1.0)
+
+
+def test_where_the_shank_speaks_for_another_region_the_answer_is_unknown_and_says_why():
+    truth = np.repeat([1, 0, 2], [10, 25, 10])
+    proba = one_window_each(truth, sure=0.98)
+    proba[10:25] = 1 / 3  # as likely as any class: the model has never heard it
+    table = channel_predictions(
+        proba, np.zeros(45, int), np.arange(45), CLASSES, shank(45),
+        PostprocessParams(spatial="decoder"), learned=learned_layers(),
+    )  # fmt: skip
+    middle = table[table["p_unknown"] > 0.5]
+    assert set(range(14, 21)) <= set(middle["row"]) <= set(range(8, 27))
+    assert (middle["region"] == "unknown").all()
+    assert middle["reason"].str.contains("outside the classes").all()
+
+
+def test_the_decoder_without_what_it_learned_is_refused():
+    with pytest.raises(ValueError, match="needs what learn_postprocess learns"):
+        predict(one_window_each([0, 1]), range(2), shank(2), spatial="decoder")
+    with pytest.raises(ValueError, match="was learned for"):
+        channel_predictions(
+            np.full((2, 2), 0.5), np.zeros(2, int), np.arange(2), ["CA1", "X"], shank(2),
+            PostprocessParams(spatial="decoder"), learned=learned_layers(),
+        )  # fmt: skip

@@ -1,0 +1,79 @@
+"""Windows of synthetic subjects and what the band-power model says of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analyses.regions import average_windows
+from pipeline.models import DataContext, build, params_class
+from pipeline.preprocessing import ArrayReader, LfpParams, WindowParams, cut_lfp_windows
+from pipeline.recording import WindowSet
+from pipeline.synthetic import LabParams, simulate_session
+from pipeline.training.batches import iterate_batches, rows_of
+from pipeline.training.inference import predict_windows
+
+CLASSES = ("CA1", "CA3", "DG", "VISp")
+"""What the model can say; LP and what lies above the surface are recorded too."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One probe and what the model says of each of its windows."""
+
+    subject: str
+    proba: np.ndarray
+    owner: np.ndarray
+    region: np.ndarray
+    depth_um: np.ndarray
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Class of each channel, -1 outside the classes."""
+        return np.array([CLASSES.index(r) if r in CLASSES else -1 for r in self.region])
+
+    @property
+    def mean(self) -> np.ndarray:
+        return average_windows(self.proba, self.owner, len(self.region))[0]
+
+    @property
+    def log_mean(self) -> np.ndarray:
+        """Mean log probability of each channel, NaN without windows."""
+        found = average_windows(self.proba, self.owner, len(self.region), temporal="log_mean")[0]
+        return np.log(np.maximum(found, 1e-12))
+
+
+def record(params: LabParams, subject: int, lfp: LfpParams | None = None) -> Iterator[WindowSet]:
+    """Windows of each probe of one subject."""
+    made = simulate_session(params, subject)
+    name = f"{params.layout}-{params.seed}-{subject}"
+    for number, probe in enumerate(made.probes):
+        reader = ArrayReader(probe.lfp, made.rate, start_s=float(made.times[0]))
+        cut = cut_lfp_windows(reader, lfp or LfpParams(), WindowParams(), bad_channels=probe.bad,
+                              invalid_intervals=made.invalid)  # fmt: skip
+        region = [name or "root" for name in probe.track.acronyms]
+        frame = pd.DataFrame({"probe": probe.name, "channel": np.arange(len(region)),
+                              "depth_um": probe.track.from_tip_um, "region": region})  # fmt: skip
+        yield WindowSet(
+            windows=f"{params.seed:032x}{subject:016x}{number:016x}", session=name, subject=name,
+            source="synthetic", start_s=cut.start_s, window_s=3.0, valid=cut.valid,
+            channels=frame, rate=cut.rate, lfp=cut.data, synthetic=True,
+        )  # fmt: skip
+
+
+def train(sets: Sequence[WindowSet], seed: int, **params):
+    """The band-power family on every labelled window."""
+    context = DataContext.of(sets, classes=CLASSES)
+    model = build(params_class("band_power")(**params), context, seed=seed)
+    rows = rows_of(sets, grain="channel", classes=CLASSES, labelled=True)
+    model.prepare(iterate_batches(sets, rows, context=context, batch_size=512, needs={"lfp"}))
+    return model.eval()
+
+
+def answer(model, windowset: WindowSet) -> Answered:
+    """What a model says of one probe."""
+    found = predict_windows(model, windowset, batch_size=512)
+    frame = windowset.channels
+    return Answered(windowset.subject, found.outputs.astype(float), found.channel.astype(np.int64),
+                    frame["region"].to_numpy(), frame["depth_um"].to_numpy())  # fmt: skip
