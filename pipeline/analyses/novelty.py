@@ -6,7 +6,7 @@ whether it lies in one of them or in another, and its odds are the novelty. How 
 where nothing is new is measured on training subjects, each left out once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,17 @@ class _Heard:
         return _Heard(self.subject, self.curves[keep], self.channels[keep])
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Channels of one region of one subject: number, mean, and sum of squares about it."""
+
+    subject: str
+    region: str
+    n: int
+    mean: Float64[np.ndarray, " freq"]
+    scatter: Float64[np.ndarray, "freq freq"]
+
+
 def learn_novelty(
     recordings: Sequence[LabelledSpectra],
     classes: Sequence[str],
@@ -169,12 +180,13 @@ def learn_novelty(
             f"telling unknown regions needs labelled channels of {params.least_subjects} "
             f"subjects, there are {len(subjects)}; train on more subjects"
         )
-    left_out = [pair for subject in subjects for pair in _leave_out(heard, subject, params)]
+    parts = _sum_up(heard)
+    left_out = [pair for name in subjects for pair in _leave_out(heard, parts, name, params)]
     near = np.concatenate([distances.min(axis=1) for distances, _ in left_out])
     distance = float(np.quantile(near, params.level))
     null = [chain_odds(found, channels, distance, params) for found, channels in left_out]
     steps = np.linspace(0, 1, params.n_null)
-    found, shapes = fit_shapes(heard, params)
+    found, shapes = fit_shapes(parts, params)
     return NoveltyReference(
         freqs, found, shapes, distance, np.quantile(np.concatenate(null), steps), len(subjects),
         sum(len(one.curves) for one in heard), params,
@@ -252,31 +264,38 @@ def chain_odds(
     return np.log(np.maximum(found[:, -1], 1e-300)) - np.log(known)
 
 
-def fit_shapes(heard: Sequence[_Heard], params: NoveltyParams) -> tuple[tuple[str, ...], Shapes]:
+def fit_shapes(parts: Sequence[_Part], params: NoveltyParams) -> tuple[tuple[str, ...], Shapes]:
     """Classes met and their shapes; each subject counts as one, however many its channels.
 
     The covariance is that between subjects plus that of channels within a subject's region.
     """
-    curves = np.concatenate([one.curves for one in heard])
-    label = np.concatenate([one.channels["region"].to_numpy() for one in heard])
-    subject = np.repeat([one.subject for one in heard], [len(one.curves) for one in heard])
-    classes = tuple(sorted(set(label)))
-    centres, between, within = [], [], []
-    for name in classes:
-        mine = [curves[(label == name) & (subject == s)] for s in np.unique(subject)]
-        means = np.array([part.mean(axis=0) for part in mine if len(part)])
-        within += [part - part.mean(axis=0) for part in mine if len(part)]
-        centres.append(means.mean(axis=0))
-        between.append(means - centres[-1])
-    apart, spread = np.concatenate(between), np.concatenate(within)
-    size = curves.shape[1]
+    classes = tuple(sorted({part.region for part in parts}))
+    means = [np.array([part.mean for part in parts if part.region == name]) for name in classes]
+    centres = np.array([mine.mean(axis=0) for mine in means])
+    apart = np.concatenate([mine - one for mine, one in zip(means, centres, strict=True)])
+    size = centres.shape[1]
     covariance = (
         apart.T @ apart / max(len(apart) - len(classes), 1)
-        + spread.T @ spread / len(spread)
+        + sum(part.scatter for part in parts) / sum(part.n for part in parts)
         + params.floor_db2 * np.eye(size)
         + params.gain_db**2 * np.ones((size, size))
     )
-    return classes, Shapes(np.array(centres), covariance)
+    return classes, Shapes(centres, covariance)
+
+
+def _sum_up(heard: Sequence[_Heard]) -> list[_Part]:
+    """What the shapes are made of, for each region of each subject."""
+    curves: dict[tuple[str, str], list[np.ndarray]] = {}
+    for one in heard:
+        label = one.channels["region"].to_numpy()
+        for name in sorted(set(label)):
+            curves.setdefault((one.subject, name), []).append(one.curves[label == name])
+    parts = []
+    for (subject, name), found in curves.items():
+        mine = np.concatenate(found)
+        mean = mine.mean(axis=0)
+        parts.append(_Part(subject, name, len(mine), mean, (mine - mean).T @ (mine - mean)))
+    return parts
 
 
 def _hear(recording: LabelledSpectra, freqs: np.ndarray, classes: Sequence[str]) -> _Heard:
@@ -286,9 +305,11 @@ def _hear(recording: LabelledSpectra, freqs: np.ndarray, classes: Sequence[str])
     return _Heard(recording.subject, curves[usable], channels).of(classes)
 
 
-def _leave_out(heard: Sequence[_Heard], subject: str, params: NoveltyParams):
+def _leave_out(
+    heard: Sequence[_Heard], parts: Sequence[_Part], subject: str, params: NoveltyParams
+) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
     """Distances and channels of each recording of a subject, by the shapes of all others."""
-    classes, shapes = fit_shapes([one for one in heard if one.subject != subject], params)
+    classes, shapes = fit_shapes([part for part in parts if part.subject != subject], params)
     for one in heard:
         known = one.of(classes)
         if one.subject == subject and len(known.curves):
