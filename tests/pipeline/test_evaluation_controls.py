@@ -2,8 +2,11 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pipeline.evaluation import (
+    ProbeParams,
+    linear_probe,
     permuted_labels,
     permuted_units,
     phase_randomise,
@@ -22,6 +25,23 @@ def test_permuting_keeps_the_labels_of_every_group_and_the_gaps():
         assert sorted(map(str, labels[mine])) == sorted(map(str, shuffled[mine]))
     assert [x is None for x in labels] == [x is None for x in shuffled]
     assert (labels != shuffled).any()
+
+
+def pooled(features, labels, groups):
+    """Balanced accuracy of a probe over all held-out groups, three at a time."""
+    params = ProbeParams(draws=1, max_folds=4)
+    scores = linear_probe(features, labels, groups, params).scores
+    return next(r for r in scores if (r.metric, r.level) == ("balanced_accuracy", "pooled")).value
+
+
+def test_the_interval_over_permutations_holds_chance_and_no_permutation_reaches_the_real_labels():
+    rng, names = np.random.default_rng(0), np.array(["CA1", "DG", "VIS"])
+    labels, groups = rng.choice(names, 360, p=[0.5, 0.3, 0.2]), np.arange(360) % 12
+    features = rng.normal(size=(360, 3)) + 1.2 * (labels[:, None] == names)
+    null = [pooled(features, permuted_labels(labels, groups, rng), groups) for _ in range(12)]
+    half = stats.t.ppf(0.975, 11) * np.std(null, ddof=1) / 12**0.5
+    assert abs(np.mean(null) - 1 / 3) < half < 0.06
+    assert pooled(features, labels, groups) > max(null) + 0.1
 
 
 def test_permuting_units_gives_all_windows_of_a_channel_one_label():

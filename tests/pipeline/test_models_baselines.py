@@ -30,6 +30,21 @@ def test_welch_equals_scipy(samples, segment):
     assert np.allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("highest_hz", [None, 100.0])
+def test_the_thirteen_features_equal_a_direct_welch(highest_hz):
+    x, rate = np.random.default_rng(1).normal(size=(3, 3750)).cumsum(-1), 1250.0
+    hz, power = signal.welch(x, rate, nperseg=1024)
+    top = rate / 2 if highest_hz is None else highest_hz
+    rms = np.sqrt(np.mean(x**2, axis=1))
+    expected = [rms, rms**2, power[:, hz <= top].sum(1) * (hz[1] - hz[0])]
+    for low, high in [(0, 4), (4, 8), (8, 12), (12, 30), (30, top)]:
+        inside = (hz >= low) & (hz < high) if high < top else (hz >= low) & (hz <= top)
+        band = power[:, inside]
+        expected += [band.sum(1) * (hz[1] - hz[0]), np.sqrt(np.mean(band**2, axis=1))]
+    found = band_features(torch.from_numpy(x), rate, segment=1024, highest_hz=highest_hz)
+    assert np.allclose(found, np.stack(expected, axis=1), rtol=1e-6)
+
+
 def test_a_sine_has_its_power_in_its_band_and_thirteen_features():
     t = torch.arange(3750) / 1250
     found = band_features(100 * torch.sin(2 * torch.pi * 6 * t)[None], 1250.0, segment=1024)[0]
