@@ -310,9 +310,9 @@ def _leave_out(
 ) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
     """Distances and channels of each recording of a subject, by the shapes of all others."""
     classes, shapes = fit_shapes([part for part in parts if part.subject != subject], params)
-    for one in heard:
+    for one in [one for one in heard if one.subject == subject]:
         known = one.of(classes)
-        if one.subject == subject and len(known.curves):
+        if len(known.curves):
             yield shapes.distances(known.curves), known.channels
 
 
