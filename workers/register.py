@@ -8,7 +8,7 @@ from schemas._registered import register_model
 from .study.models import final_trainings
 from .study.spec import StudyError, StudySpec
 
-CONTROLS = ("position_only", "amplitude_only", "external")
+CONTROLS = ("position_only", "amplitude_only", "external", "ibl_trees", "ibl_transformer")
 """Families that stand beside a model to be compared with; none of them is registered."""
 
 METRIC = "balanced_accuracy"
