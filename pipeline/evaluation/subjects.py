@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from .metrics import Tally, most_likely
+from .metrics import most_likely
 from .scorers import ClassOutputs, EvalParams, level_rows
 from .scores import ScoreRow, as_labels
 
@@ -42,12 +42,11 @@ def _one(subject: str, level: str, labels: np.ndarray, said: np.ndarray) -> list
         return [ScoreRow(m, level, None, None, 0, reason=reason, detail=subject) for m in METRICS]
     right = said[known] == labels[known]
     support, hits = np.bincount(true, minlength=k), np.bincount(true[right], minlength=k)
-    tally, alone = Tally(hits, support, hits), f"one class in this subject: {names[0]}"
-    reason = "one subject"
-    balanced = None if k < 2 else float(tally.balanced_accuracy())
+    reason, alone = "one subject", f"one class in this subject: {names[0]}"
+    balanced = None if k < 2 else float((hits / support).mean())
     return [
         ScoreRow("subject_balanced_accuracy", level, balanced, None if k < 2 else 1 / k, n,
                  reason=alone if k < 2 else reason, detail=subject),
-        ScoreRow("subject_accuracy", level, float(tally.accuracy()),
+        ScoreRow("subject_accuracy", level, float(hits.sum() / n),
                  None if k < 2 else float(support.max() / n), n, reason=reason, detail=subject),
     ]  # fmt: skip

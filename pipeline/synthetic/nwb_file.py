@@ -94,6 +94,8 @@ def add_units(nwb: NWBFile, made: SyntheticSession, first_row: dict[str, int]) -
     first_row
         Row of each probe's first channel in the electrode table.
     """
+    if not any(len(spikes) for probe in made.probes for spikes in probe.spikes):
+        return
     nwb.units = Units(name="units", description="synthetic units", resolution=1 / made.rate)
     nwb.add_unit_column("peak_channel_id", "id of the electrode with the largest waveform")
     nwb.add_unit_column("quality", "all units are good: they were made")
