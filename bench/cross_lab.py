@@ -1,6 +1,6 @@
 """Another laboratory: the full band against the harmonised one with augmentation (synthetic).
 
-    python bench/cross_lab.py [--short] [--family lfp2vec] [--seeds 301 302 303]
+    python bench/cross_lab.py [--short] [--family lfp2vec] [--seeds 311 312 313]
 
 Promise, over both directions between an Allen-like and an IBL-like laboratory: balanced accuracy
 in the other laboratory rises by 0.10 or more over the model on the full band, in the own one it
@@ -8,8 +8,8 @@ loses 0.03 or less, and the area under the curve of a linear probe for the labor
 it was not fitted on, is 0.75 or less where it was 0.95 or more.
 
 Each seed is a pair of laboratories. Some subjects of one train; others of it and as many of the
-other laboratory are tested, and their windows' embeddings are probed. Seeds 901 and up were used
-in development, 301 to 303 never.
+other laboratory are tested, and their windows' embeddings are probed. Seeds 901 and 902 were used
+in development, 311 to 313 never.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import mannwhitneyu
 from sklearn.linear_model import LogisticRegression
 
@@ -36,16 +37,21 @@ from pipeline.recording import WindowSet
 from pipeline.synthetic import LabParams, simulate_session
 from pipeline.training import AugmentParams, FitParams
 from pipeline.training.fit import fit
-from pipeline.training.inference import embed_windows, predict_windows
+from pipeline.training.inference import embed_windows
 
 CLASSES = ("CA1", "CA3", "DG", "VISp")
 LABS = ("allen", "ibl")
 FULL, NARROW = LfpParams(), LfpParams(lowpass_hz=100.0, target_rate_hz=250.0)
 PLAIN, OURS = "full band", "100 Hz, augmented"
-ARMS = {PLAIN: (FULL, None), "100 Hz": (NARROW, None), OURS: (NARROW, AugmentParams())}
+ARMS = {
+    PLAIN: (FULL, None),
+    "full band, augmented": (FULL, AugmentParams()),
+    "100 Hz": (NARROW, None),
+    OURS: (NARROW, AugmentParams()),
+}
 MODELS = {
     "lfp2vec": params_class("lfp2vec")(size="tiny", model_rate=2500.0, mask_span=3, head="relu"),
-    "spectrogram_mlp": params_class("spectrogram_mlp")(),
+    "spectrogram_mlp": params_class("spectrogram_mlp")(segment_s=0.5, bins=150, frames=12),
 }
 RATES = {"lfp2vec": 2e-3, "spectrogram_mlp": 1e-3}
 LEFT_OUT = 2
@@ -115,17 +121,23 @@ def ask(model, seed: int, home: str, tested: dict[str, list[WindowSet]]) -> Answ
     columns, vectors = {name: [] for name in ("lab", "subject", "truth", "said", "fold")}, []
     for lab, sets in tested.items():
         for number, windowset in enumerate(sets):
-            found = predict_windows(model, windowset, batch_size=256)
-            region = windowset.channels["region"].to_numpy()[found.channel]
+            vector, _, channel = embed_windows(model, windowset, batch_size=256)
+            region = windowset.channels["region"].to_numpy()[channel]
             columns["truth"].append([CLASSES.index(name) for name in region])
-            columns["said"].append(found.outputs.argmax(axis=1))
-            vectors.append(embed_windows(model, windowset, batch_size=256)[0])
+            columns["said"].append(answer(model, vector))
+            vectors.append(vector)
             for name, value in (("lab", lab), ("subject", windowset.subject),
                                 ("fold", number // LEFT_OUT)):  # fmt: skip
                 columns[name].append(np.full(len(region), value))
     table = {name: np.concatenate(parts) for name, parts in columns.items()}
     score = probe(np.concatenate(vectors), table["lab"] == LABS[1], table["fold"])
     return Answers(seed=seed, home=home, score=score, **table)
+
+
+@torch.inference_mode()
+def answer(model, vector: np.ndarray) -> np.ndarray:
+    """Class by the model's own last layer, which reads the embedding."""
+    return model.head.classify(torch.from_numpy(vector)).argmax(dim=1).numpy()
 
 
 def probe(x: np.ndarray, other: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -185,8 +197,11 @@ def counts(answers: list[Answers], away: bool) -> tuple[list[str], np.ndarray]:
 def recall(sums: np.ndarray) -> np.ndarray:
     """Balanced accuracy, the mean of both directions, from sums of ``counts``."""
     hits, windows = np.moveaxis(sums.reshape(len(sums), len(LABS), 2, len(CLASSES)), 2, 0)
-    each = np.where(windows > 0, hits / np.maximum(windows, 1), np.nan)
-    return np.nanmean(np.nanmean(each, axis=2), axis=1)
+    there = windows > 0
+    each = np.where(there, hits / np.maximum(windows, 1), 0)
+    classes = there.sum(axis=2)
+    by_home = each.sum(axis=2) / np.maximum(classes, 1)
+    return by_home.sum(axis=1) / np.maximum((classes > 0).sum(axis=1), 1)
 
 
 def balanced(
@@ -270,17 +285,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="one small pair of laboratories")
     parser.add_argument("--family", choices=list(MODELS), nargs="+", default=list(MODELS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[301, 302, 303])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[311, 312, 313])
     parser.add_argument("--training", type=int, default=6, help="subjects that train")
     parser.add_argument("--tested", type=int, default=8, help="subjects tested of each laboratory")
     parser.add_argument("--channels", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=24.0, help="of each recording")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--verbose", action="store_true", help="a line for each model")
     given = parser.parse_args()
     if given.short:
-        given.family, given.seeds, given.epochs = ["spectrogram_mlp"], given.seeds[:1], 3
+        given.family, given.seeds, given.epochs = ["spectrogram_mlp"], [900], 3
         given.training, given.tested, given.channels, given.seconds = 2, 4, 12, 12.0
     kept = True
     for family in given.family:

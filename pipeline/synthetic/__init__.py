@@ -1,4 +1,8 @@
-"""A synthetic laboratory: what `fieldbase demo` records when nobody gives it a recording."""
+"""A synthetic laboratory: what `fieldbase demo` records when nobody gives it a recording.
+
+Frozen for mice in the Allen-like, IBL-like and generic laboratories: models are compared on them,
+and a changed constant voids every figure measured before (tests/pipeline/test_synthetic_frozen.py).
+"""
 
 from .lab import write_lab as write_lab
 from .lab import write_sessions as write_sessions

@@ -18,19 +18,19 @@ class AugmentParams(Params):
     filters.
     """
 
-    share: float = Field(0.8, gt=0, le=1, description="of the windows that a part changes")
+    share: float = Field(0.5, gt=0, le=1, description="of the windows that a part changes")
     gain_db: float = Field(6.0, ge=0, description="gain, up to so much more or less (dB)")
-    tilt_db: float = Field(1.0, ge=0, description="slope around 10 Hz, up or down (dB per octave)")
-    lowpass_hz: Range | None = Field((30.0, 600.0), description="Butterworth corner (Hz)")
-    lowpass_orders: tuple[int, int] = Field((1, 8), description="least and most")
+    tilt_db: float = Field(0.3, ge=0, description="slope around 10 Hz, up or down (dB per octave)")
+    lowpass_hz: Range | None = Field((100.0, 600.0), description="Butterworth corner (Hz)")
+    lowpass_orders: tuple[int, int] = Field((1, 4), description="least and most")
     line_hz: tuple[float, ...] = Field((50.0, 60.0), min_length=1, description="mains (Hz)")
-    line_uv: Range | None = Field((1.0, 20.0), description="amplitude of the mains (µV)")
+    line_uv: Range | None = Field((1.0, 6.0), description="amplitude of the mains (µV)")
     harmonics: int = Field(3, ge=1, description="of the mains; the k-th is at most 1/k as large")
     reference_uv: Range | None = Field(
-        (1.0, 40.0), description="SD of noise that all channels of a window share (µV)"
+        (1.0, 25.0), description="SD of noise that all channels of a window share (µV)"
     )
     reference_hz: Range = Field((5.0, 60.0), description="where that noise ends (Hz)")
-    noise_uv: Range | None = Field((0.1, 5.0), description="SD of each channel's white noise (µV)")
+    noise_uv: Range | None = Field((0.1, 2.0), description="SD of each channel's white noise (µV)")
 
     @field_validator("lowpass_hz", "lowpass_orders", "line_uv", "reference_uv", "reference_hz",
                      "noise_uv")  # fmt: skip

@@ -18,6 +18,7 @@ from .augment import augment
 from .batches import Batch, Rows, batch_indices, iterate_batches, region_ids, rows_of
 from .memory import Portions
 from .parameters import EpochRecord, FitParams
+from .pieces import cut
 from .precision import seeded
 from .shares import Shared, Shares
 from .state import FitState
@@ -98,14 +99,18 @@ class Run:
         )
 
     def prepare(self) -> None:
-        """One pass over the training rows before the first step."""
+        """One pass over the training rows before the first step, as the steps will hear them."""
+
+        def pieces(at_once: int, rng: Generator) -> Iterator[Batch]:
+            for batch in self.batches(self.train, self.rows, None, size=self.params.batch_size):
+                heard = self._heard(batch, rng)
+                yield from (heard[rows] for rows in cut(slice(0, len(batch)), at_once))
 
         def prepare(at_once: int) -> None:
-            found = self.batches(self.train, self.rows, None, size=at_once)
-            self.model.prepare(batch.to(self.device) for batch in found)
+            with seeded(self.device, self.seed, 0) as rng:
+                self.model.prepare(piece.to(self.device) for piece in pieces(at_once, rng))
 
-        with seeded(self.device, self.seed, 0):
-            self.portions.run(prepare, self.params.batch_size)
+        self.portions.run(prepare, self.params.batch_size)
 
     def epoch(self, state: FitState) -> EpochRecord:
         """One epoch of steps and the validation after it."""
@@ -197,9 +202,12 @@ class Run:
     def _drawn(self, batch: Batch, rng: Generator) -> tuple[Batch, Draws]:
         """A batch as the model is to hear it, and all that is random in its loss."""
         draws = self.model.draw(batch, rng)
-        if self.params.augment is not None:
-            batch = augment(batch, self.params.augment, rng, self.device)
-        return batch, draws
+        return self._heard(batch, rng), draws
+
+    def _heard(self, batch: Batch, rng: Generator) -> Batch:
+        if self.params.augment is None:
+            return batch
+        return augment(batch, self.params.augment, rng, self.device)
 
     def _set_lr(self, step: int) -> None:
         total = self.steps_per_epoch * self.params.epochs

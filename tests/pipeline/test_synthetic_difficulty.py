@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -66,14 +66,29 @@ def across(one, other, n):
     return balanced_accuracy_score(other[2], model.predict(other[0][:, :n]))
 
 
+def told_apart(one, other):
+    """Area under the curve of a line between two laboratories, on subjects it has not seen."""
+    x = np.concatenate([one[0], other[0]])
+    lab = np.repeat([0, 1], [len(one[0]), len(other[0])])
+    subject = np.concatenate([one[3], other[3]])
+    found = []
+    for left_out in np.unique(subject):
+        test = subject == left_out
+        score = judge().fit(x[~test], lab[~test]).decision_function(x[test])
+        found.append(roc_auc_score(lab[test], score))
+    return np.mean(found)
+
+
 @pytest.mark.slow
 def test_spectra_tell_regions_positions_do_not_and_another_lab_is_harder(capsys):
-    scores = {"spectrum": [], "position": [], "another lab": [], "another lab to 100 Hz": []}
+    scores = {"spectrum": [], "position": [], "another lab": [], "another lab to 100 Hz": [],
+              "which lab": []}  # fmt: skip
     for seed in (2, 5):
         labs = {name: samples(name, seed) for name in ("allen", "ibl")}
         for power, where, region, subject in labs.values():
             scores["spectrum"].append(within(power, region, subject))
             scores["position"].append(within(where, region, subject))
+        scores["which lab"].append(told_apart(labs["allen"], labs["ibl"]))
         for a, b in (("allen", "ibl"), ("ibl", "allen")):
             scores["another lab"].append(across(labs[a], labs[b], None))
             scores["another lab to 100 Hz"].append(across(labs[a], labs[b], HARMONISED))
@@ -85,3 +100,4 @@ def test_spectra_tell_regions_positions_do_not_and_another_lab_is_harder(capsys)
     assert mean["position"] < mean["spectrum"] - 0.15
     assert mean["another lab"] < mean["another lab to 100 Hz"] < mean["spectrum"]
     assert mean["another lab"] < mean["spectrum"] - 0.2
+    assert min(scores["which lab"]) >= 0.95

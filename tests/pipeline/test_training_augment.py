@@ -209,6 +209,15 @@ def test_validation_and_inference_hear_the_windows_as_they_are(tmp_path):
     assert np.allclose(said, again, atol=1e-6)
 
 
+def test_bins_are_scaled_by_what_the_steps_will_hear(tmp_path):
+    loud = only(noise_uv=(300.0, 300.0), share=0.5)
+    sd = {}
+    for name, augmented in (("plain", None), ("loud", loud)):
+        sd[name] = trained(tmp_path / name, "spectrogram_mlp", "finetune", augment=augmented)[0].sd
+    # half of the windows are 30 dB louder; from 48 Hz on there is no rhythm of any region
+    assert (sd["loud"] > 2 * sd["plain"])[24:].all()
+
+
 def test_where_memory_runs_out_the_pieces_are_changed_as_the_batch_would_be(tmp_path):
     whole, _ = trained(tmp_path / "whole")
     pieces, result = trained(tmp_path / "pieces", portions=Portions("cpu", rows=5))
