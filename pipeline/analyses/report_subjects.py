@@ -30,7 +30,11 @@ def subjects(values: SubjectValues | None, watermark: str = "") -> Section | Non
     image = picture(
         lambda narrow: subjects_figure(shown, values.models, narrow=narrow),
         alt=f"{metric_name(values.metric)} of every subject by model",
-        caption=key(("dot", "mean of subjects"), ("fold", "one subject, joined by a line")),
+        caption=key(
+            ("dot", "mean of subjects"),
+            ("fold", "one subject, joined by a line; its bar spans seeds"),
+            ("chance", "chance"),
+        ),
         watermark=watermark,
     )
     lead = element("p", _lead(values, shown), class_="lead")
