@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline.analyses.depth_prior import LabelledProbe
+from pipeline.analyses.learned import Learned, decode_learned
 from pipeline.analyses.regions import average_windows
+from pipeline.analyses.scored import ScoredProbe
 from pipeline.models import DataContext, build, params_class
 from pipeline.preprocessing import ArrayReader, LfpParams, WindowParams, cut_lfp_windows
 from pipeline.recording import WindowSet
@@ -44,6 +47,10 @@ class Answered:
         return np.log(np.maximum(found, 1e-12))
 
 
+Subject = list[Answered]
+"""All probes of one subject."""
+
+
 def record(params: LabParams, subject: int, lfp: LfpParams | None = None) -> Iterator[WindowSet]:
     """Windows of each probe of one subject."""
     made = simulate_session(params, subject)
@@ -77,3 +84,37 @@ def answer(model, windowset: WindowSet) -> Answered:
     frame = windowset.channels
     return Answered(windowset.subject, found.outputs.astype(float), found.channel.astype(np.int64),
                     frame["region"].to_numpy(), frame["depth_um"].to_numpy())  # fmt: skip
+
+
+def labels_of(subjects: list[Subject]) -> list[LabelledProbe]:
+    """Labels of every probe, regions outside the classes by name."""
+    return [
+        LabelledProbe(list(p.region), p.depth_um, np.zeros(len(p.region), np.int64))
+        for subject in subjects
+        for p in subject
+    ]
+
+
+def recordings(subjects: list[Subject], by_probe: bool) -> list[ScoredProbe]:
+    """One entry per subject, or per probe, with a shank per probe."""
+    parts = [[p] for s in subjects for p in s] if by_probe else subjects
+    return [
+        ScoredProbe(
+            np.concatenate([p.log_mean for p in part]),
+            [name for p in part for name in p.region],
+            np.concatenate([p.depth_um for p in part]),
+            np.repeat(np.arange(len(part)), [len(p.region) for p in part]),
+            part[0].subject,
+        )
+        for part in parts
+    ]
+
+
+def decoded(subject: Subject, learned: Learned, by_probe: bool) -> list[np.ndarray]:
+    """Probability of each answer at each channel of each probe."""
+    parts = [
+        decode_learned(one.log_probs, one.depth_um, one.shank, learned)
+        for one in recordings([subject], by_probe)
+    ]
+    ends = np.cumsum([len(probe.region) for probe in subject])[:-1]
+    return np.split(np.concatenate(parts), ends)

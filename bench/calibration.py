@@ -26,8 +26,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from _synthetic_answers import CLASSES, Answered, answer, record, train
+from _synthetic_answers import (
+    CLASSES,
+    Answered,
+    Subject,
+    answer,
+    decoded,
+    labels_of,
+    record,
+    recordings,
+    train,
+)
 
+from pipeline.analyses.learned import learn_postprocess
+from pipeline.analyses.postprocess import DecoderParams, PostprocessParams
 from pipeline.evaluation.calibration import apply_temperature, fit_temperature, reliability
 from pipeline.evaluation.intervals import IntervalParams, cluster, resample
 from pipeline.preprocessing import LfpParams
@@ -37,12 +49,15 @@ LABS = ("allen", "ibl", "generic")
 LFP = LfpParams(lowpass_hz=100.0, target_rate_hz=250.0)
 SEGMENT = 256
 LEVELS = ("window", "channel")
+DECODED = "post-processed"
+DECODER = PostprocessParams(
+    spatial="decoder", decoder=DecoderParams(emission="adapted"), calibrate="validation"
+)
 BINS = 15
 PROMISES = {"within": 0.05, "across": 0.15}
 CLAIMED = {"within": "in-lab", "across": "third"}
 """Whose temperature the promises are about; chosen on seeds 911 to 913."""
 
-Subject = list[Answered]
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Class, probabilities and subject of each sample."""
 Found = dict[tuple[str, str, str], list[Rows]]
@@ -100,6 +115,8 @@ def within(lab: list, seed: int, found: Found) -> None:
             own = temperature(held, level)
             add(found, "within", level, "none", truth, proba, who)
             add(found, "within", level, "in-lab", truth, apply_temperature(proba, own), who)
+        rows = decode(ask(model, order[3:]), held, tested)
+        add(found, "within", DECODED, "in-lab", *rows)
 
 
 def across(labs: dict[str, list], seed: int, found: Found) -> None:
@@ -125,6 +142,23 @@ def across(labs: dict[str, list], seed: int, found: Found) -> None:
             }
             for name, values in methods.items():
                 add(found, "across", level, name, truth, values, who + " by " + source)
+        for name, checked in {"in-lab": held, "third": third, "support 2": support}.items():
+            truth, proba, who = decode(heard, checked, tested)
+            add(found, "across", DECODED, name, truth, proba, who + " by " + source)
+
+
+def decode(heard: list[Subject], checked: list[Subject], tested: list[Subject]) -> Rows:
+    """Channels of a class as the adapted decoder answers them; "unknown" is a wrong answer."""
+    learned = learn_postprocess(
+        labels_of(heard), recordings(checked, False), CLASSES, DECODER,
+        heard=recordings(heard, False),
+    )  # fmt: skip
+    parts = []
+    for subject in tested:
+        for probe, proba in zip(subject, decoded(subject, learned, False), strict=True):
+            keep = (probe.truth >= 0) & np.isfinite(probe.mean).all(axis=1)
+            parts.append((probe.truth[keep], proba[keep], np.repeat(probe.subject, keep.sum())))
+    return join(parts)
 
 
 def every(probe: Answered, level: str) -> np.ndarray:
@@ -210,15 +244,16 @@ def main() -> None:
     for line in told(found):
         print(json.dumps(line))
         if line["temperature"] == CLAIMED[line["where"]]:
-            kept[f"{line['where']}, {line['level']}"] = (
-                line["interval"][1] <= PROMISES[line["where"]]
-            )
+            most = PROMISES[line["where"]]
+            name = f"{line['where']}, {line['level']}"
+            kept[name] = [line["ece"] <= most, line["interval"][1] <= most]
     for where, name in CLAIMED.items():
-        print(f"{where}, {name}, channel")
-        draw(join(found[where, "channel", name]), print)
+        print(f"{where}, {name}, {DECODED}")
+        draw(join(found[where, DECODED, name]), print)
     seconds = round(time.perf_counter() - began)
-    print(json.dumps({"promises": PROMISES, "kept": kept, "seconds": seconds}))
-    if not all(kept.values()) and not given.short:
+    print(json.dumps({"promises": PROMISES, "kept, by its upper end": kept,
+                      "seconds": seconds}))  # fmt: skip
+    if not all(upper for _, upper in kept.values()) and not given.short:
         raise SystemExit(1)
 
 

@@ -27,10 +27,19 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from _synthetic_answers import CLASSES, Answered, answer, record, train
+from _synthetic_answers import (
+    CLASSES,
+    Answered,
+    Subject,
+    answer,
+    decoded,
+    labels_of,
+    record,
+    recordings,
+    train,
+)
 
-from pipeline.analyses.depth_prior import LabelledProbe
-from pipeline.analyses.learned import Learned, decode_learned, learn_postprocess
+from pipeline.analyses.learned import learn_postprocess
 from pipeline.analyses.postprocess import (
     PUBLISHED_WEIGHTS,
     DecoderParams,
@@ -42,7 +51,6 @@ from pipeline.analyses.regions import (
     smooth_along_depth,
     vote_with_neighbours,
 )
-from pipeline.analyses.scored import ScoredProbe
 from pipeline.evaluation.calibration import (
     apply_temperature,
     expected_calibration_error,
@@ -70,8 +78,6 @@ Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Class, probabilities and subject of each sample."""
 
 
-Subject = list[Answered]
-"""All probes of one subject."""
 Method = Callable[[Subject], list[np.ndarray]]
 """From a subject's probes to probabilities per channel of each."""
 
@@ -79,11 +85,6 @@ Method = Callable[[Subject], list[np.ndarray]]
 def each(one: Callable[[Answered], np.ndarray]) -> Method:
     """A method that takes each probe by itself."""
     return lambda subject: [one(probe) for probe in subject]
-
-
-def named(region: np.ndarray, unknown: bool = True) -> list[str | None]:
-    """Labels as a study gives them; regions outside the classes by name, or as missing."""
-    return [r if r in CLASSES or unknown else None for r in region]
 
 
 def published(probe: Answered, *, labelled: bool) -> np.ndarray:
@@ -163,10 +164,7 @@ def learn_wholes(heard: list[Subject], validation: list[Subject]) -> dict[str, M
         ),
         "decoder, of probabilities": PostprocessParams(),
     }
-    probes = [
-        LabelledProbe(named(p.region), p.depth_um, np.zeros(len(p.region), np.int64))
-        for subject in heard for p in subject
-    ]  # fmt: skip
+    probes = labels_of(heard)
     found: dict[str, Method] = {}
     for name, params in variants.items():
         params = params.model_copy(update={"spatial": "decoder", "calibrate": "validation"})
@@ -177,31 +175,6 @@ def learn_wholes(heard: list[Subject], validation: list[Subject]) -> dict[str, M
         )  # fmt: skip
         found[name] = lambda s, w=learned, alone=by_probe: decoded(s, w, alone)
     return found
-
-
-def recordings(subjects: list[Subject], by_probe: bool) -> list[ScoredProbe]:
-    """One entry per subject, or per probe, with a shank per probe."""
-    parts = [[p] for s in subjects for p in s] if by_probe else subjects
-    return [
-        ScoredProbe(
-            np.concatenate([p.log_mean for p in part]),
-            [name for p in part for name in named(p.region)],
-            np.concatenate([p.depth_um for p in part]),
-            np.repeat(np.arange(len(part)), [len(p.region) for p in part]),
-            part[0].subject,
-        )
-        for part in parts
-    ]
-
-
-def decoded(subject: Subject, learned: Learned, by_probe: bool) -> list[np.ndarray]:
-    """Probability of each answer at each channel of each probe."""
-    parts = [
-        decode_learned(one.log_probs, one.depth_um, one.shank, learned)
-        for one in recordings([subject], by_probe)
-    ]
-    ends = np.cumsum([len(probe.region) for probe in subject])[:-1]
-    return np.split(np.concatenate(parts), ends)
 
 
 def among_classes(whole: Method) -> Method:

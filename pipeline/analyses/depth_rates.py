@@ -7,6 +7,8 @@ from jaxtyping import Float, Float64, Int64
 
 from .depth_chain import Moves, pass_both_ways
 
+_TERMS = 30  # of the series, whose argument is at most 1
+
 
 def fit_rates(
     chains: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -49,7 +51,7 @@ def expand(
     size = len(rates) * stages
     out = np.zeros((size, size))
     last, first = np.arange(stages - 1, size, stages), np.arange(0, size, stages)
-    out[np.ix_(last, first)] = stages * rates
+    out[np.ix_(last, first)] = stages * rates * (1 - np.eye(len(rates)))
     within = np.setdiff1d(np.arange(size), last)
     out[within, within + 1] = -stages * rates.diagonal()[within // stages]
     np.fill_diagonal(out, 0.0)
@@ -60,11 +62,33 @@ def stage_moves(
     rates: Float[np.ndarray, "stage stage"], gaps_um: Float[np.ndarray, "*chain move"]
 ) -> Moves:
     """Probability of each stage after each other over each gap (µm)."""
-    from scipy.linalg import expm  # slow to import
-
     gaps, kind = np.unique(whole_um(gaps_um), return_inverse=True)
-    kinds = np.array([np.maximum(expm(rates * gap), 0) for gap in gaps])
+    kinds = np.array([exponential(rates, int(gap)) for gap in gaps])
     return Moves(kinds.reshape(-1, *rates.shape), kind.reshape(gaps_um.shape).astype(np.int64))
+
+
+def exponential(
+    rates: Float[np.ndarray, "stage stage"], gap_um: int | float
+) -> Float64[np.ndarray, "stage stage"]:
+    """exp(rates × gap) where nothing off the diagonal is negative: no entry loses precision.
+
+    A region that is met on one site is passed through all its stages within one gap, which is
+    so unlikely that a general matrix exponential returns noise.
+
+    Source: Grassmann 1977, Comput. Oper. Res. 4:47 (uniformisation).
+    """
+    fastest = max(-float(rates.diagonal().min()), 1e-300)
+    halvings = max(int(np.ceil(np.log2(max(fastest * gap_um, 1.0)))), 0)
+    step = fastest * gap_um / 2**halvings
+    jump = np.eye(len(rates)) + rates / fastest
+    term = np.exp(-step) * np.eye(len(rates))
+    out = term.copy()
+    for k in range(1, _TERMS):
+        term = term @ jump * (step / k)
+        out += term
+    for _ in range(halvings):
+        out = out @ out
+    return out
 
 
 def whole_um(gaps_um: Float[np.ndarray, "*chain move"]) -> Int64[np.ndarray, "*chain move"]:
@@ -91,8 +115,6 @@ def _expect(
     rates: np.ndarray, depth: np.ndarray, heard: np.ndarray, real: np.ndarray, stages: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Borders between states, stages passed within each, and µm in each, given the labels."""
-    from scipy.linalg import expm  # slow to import
-
     fine = expand(rates, stages)
     gaps = np.diff(depth, axis=1)
     moves = stage_moves(fine, gaps)
@@ -106,8 +128,9 @@ def _expect(
         chosen = (moves.kind == kind) & real[:, 1:]
         a, b = before[chosen], after[chosen]
         likelihood = ((a @ moves.kinds[kind]) * b).sum(axis=1)
-        block[:n, n:] = a.T @ (b / likelihood[:, None])
-        total += expm(block * gap)[:n, n:]  # the integral over where a border may lie
+        pairs = a.T @ (b / likelihood[:, None])
+        block[:n, n:] = pairs
+        total += exponential(block, int(gap))[:n, n:]  # the integral over where a border may lie
     jumps = fine * total
     last, first = np.arange(stages - 1, n, stages), np.arange(0, n, stages)
     borders = jumps[np.ix_(last, first)] * (1 - np.eye(len(rates)))

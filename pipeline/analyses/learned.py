@@ -113,8 +113,10 @@ def _calibrate(learned: Learned, validation: Sequence[ScoredProbe]) -> Learned:
             for probe in validation
         ]  # fmt: skip
         truth, log_probs = _labelled(answers, prior.answers)
-        last = {"final_temperature": fit_temperature(np.exp(log_probs), truth)}
-        found["decoder"] = learned.decoder.model_copy(update=last)
+        n = len({probe.subject for probe in validation})
+        weight = n / (n + learned.adaptation.pooled_temperature)  # few subjects say little
+        last = fit_temperature(np.exp(log_probs), truth) ** weight
+        found["decoder"] = learned.decoder.model_copy(update={"final_temperature": last})
     return learned.model_copy(update=found)
 
 

@@ -47,6 +47,9 @@ class EmissionParams(Params):
     least_channels: int = Field(3, ge=2, description="of a region, for a subject to count")
     pooled_channels: float = Field(20.0, gt=0, description="weight of the spread of all regions")
     pooled_subjects: float = Field(3.0, gt=0, description="the same between subjects")
+    pooled_temperature: float = Field(
+        2.0, ge=0, description="validation subjects that a last temperature of 1 counts for"
+    )
     steps: int = Field(8, ge=0, description="of adaptation to the subject; 0 does not adapt")
 
 

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.linalg import expm
+from scipy.stats import gamma
 
 from pipeline.analyses.depth_chain import Moves, likeliest_path, posterior
 from pipeline.analyses.depth_decoder import (
@@ -22,6 +23,7 @@ from pipeline.analyses.depth_prior import (
     TransitionParams,
     learn_transitions,
 )
+from pipeline.analyses.depth_rates import exponential
 from pipeline.evaluation.calibration import fit_temperature
 
 CLASSES = ("CA1", "DG", "VIS")
@@ -108,6 +110,32 @@ def test_learned_rates_are_those_of_the_chains_at_uneven_spacing_and_across_gaps
     prior = learn_transitions(probes, CLASSES, TransitionParams(unknown=False, stages=1))
     assert np.array(prior.rates) == pytest.approx(RATES, rel=0.15, abs=1e-4)
     assert np.allclose(np.sum(prior.rates, axis=1), 0)
+
+
+def test_the_exponential_is_scipys_and_a_path_through_many_stages_keeps_its_precision():
+    rates = np.array([[-0.03, 0.01, 0.02], [0.004, -0.004, 0.0], [0.0, 0.3, -0.3]])
+    for gap in (1, 81, 900):
+        assert exponential(rates, gap) == pytest.approx(expm(rates * gap), rel=1e-9)
+    row = np.diag([-0.001] * 14 + [0.0]) + np.diag([0.001] * 14, 1)
+    assert exponential(row, 1)[0, 14] == pytest.approx(gamma.cdf(0.001, 14), rel=1e-9)
+
+
+def test_thickness_is_erlang_distributed_and_every_row_is_a_probability():
+    never_back = np.array([[-0.006, 0.004, 0.002], [0.0, -0.003, 0.003], [0.0, 0.001, -0.001]])
+    prior = prior_of(never_back, stages=8)
+    for gap in (10.0, 150.0, 700.0):
+        (move,) = prior.moves(np.array([gap])).kinds
+        assert (move >= 0).all()
+        assert move.sum(axis=1) == pytest.approx(1.0)
+        stays = gamma.sf(gap, 8, scale=1 / 0.006 / 8)
+        assert move[0, :8].sum() == pytest.approx(stays, rel=1e-9)
+
+
+def test_a_region_met_on_one_far_away_site_does_not_make_the_rates_undefined():
+    labels = ["LP"] * 8 + ["CA1"] + ["DG"] * 8 + ["VIS"] + ["LP"] + ["VIS"] * 12
+    depth = np.arange(31) * 81.25
+    prior = learn_transitions([LabelledProbe(labels, depth, one_shank(31))] * 2, CLASSES)
+    assert np.isfinite(prior.rates).all()
 
 
 def test_twice_the_spacing_is_the_same_chain_taken_twice():
