@@ -46,12 +46,13 @@ def insertion_reports(spec: StudySpec) -> list[InsertionReport]:
     for final in finals:
         for name in windows_of(split[0], final["fold"], ("test",)):
             heard.setdefault(name, []).append(final)
+    post = prediction.PostprocessParamSet.register(None, spec.analyses.postprocess)
     made: list[InsertionReport] = []
     for name, by in list(heard.items())[:MOST]:
         windowset = member_windows(split[0], name)
         masks = [role_masks(split[0], final["fold"], windowset)["test"] for final in by]
-        keys = [{"training": final["training"], "windows": name} for final in by]
-        if masks[0].all():
+        keys = [{"training": final["training"], "windows": name, **post} for final in by]
+        if masks[0].all() or spec.analyses.postprocess.learns:  # each fold learned its own
             said = answers(keys[0])
         else:
             said = held_out_answers(windowset, keys, masks)
