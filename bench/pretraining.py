@@ -161,8 +161,8 @@ class Ours:
         self.given = given
         self.run = Run(model.to(given.device), [windows], [], params, seed=0, device=given.device)
         self.loading = 0.0
-        read = self.run.batches
-        self.run.batches = lambda *a, **k: self._timed(read(*a, **k))
+        read = self.run.stream
+        self.run.stream = lambda order: self._timed(read(order))
 
     def _timed(self, batches: Iterator) -> Iterator:
         while True:

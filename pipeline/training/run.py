@@ -14,6 +14,7 @@ from ..models import MODELS, FoundationModel
 from ..models.draws import Draws
 from ..params import digest
 from ..recording import WindowSet
+from .ahead import ahead
 from .augment import augment
 from .batches import Batch, Rows, batch_indices, iterate_batches, region_ids, rows_of
 from .memory import Portions
@@ -164,11 +165,16 @@ class Run:
             part=None if size else lambda n: self.world.part(n)[0],
         )
 
+    def stream(self, order: np.random.Generator) -> Iterator[Batch]:
+        """The training batches of an epoch; for a GPU they are read while it computes."""
+        batches = self.batches(self.train, self.rows, order)
+        return ahead(batches) if self.device.startswith("cuda") else batches
+
     def _steps(self, number: int) -> dict[str, float]:
         """Mean of every part of the loss over the epoch's batches that have it."""
         self.shared.forward.train()
         order = np.random.default_rng([self.seed, number])
-        batches = self.batches(self.train, self.rows, order)
+        batches = self.stream(order)
         sums: dict[str, list[float]] = {}
         with seeded(self.device, self.seed, number) as rng:
             for step in range(self.steps_per_epoch):
