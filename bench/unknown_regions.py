@@ -14,7 +14,7 @@ confidence line. Seeds 11 to 13 were used in development, those of the default n
 a nearest-shape classifier trained with the withheld region's labels: can it be told at all?
 
 Not kept by the lower end: seeds 501 to 503 give 85 % unknown (81 to 88) and 93.2 % kept (89.4 to
-96.3). Above 100 Hz much of this is heard: on seeds 11 to 13, below 100 Hz, novelty alone found 62 %.
+96.3). Much of it is heard above 100 Hz: below, on seeds 11 to 13, novelty alone found 62 %.
 """
 
 import argparse
