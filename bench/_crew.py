@@ -105,13 +105,16 @@ class Crew:
                 self.connection.query(self._named(statement))
 
     def watch(self) -> None:
-        """Replace who is gone, and see which jobs of killed workers are in other hands."""
+        """Replace who is gone, and see which jobs of killed workers are in other hands.
+
+        A process that finds no server where it starts ends, as it should, and is started again.
+        """
         import _crew_worker
 
         for member in list(self.team):
             if not member[0].is_alive():
                 member[0].join()
-                if member[0].pid not in self.killed:
+                if member[0].pid not in self.killed and member[1].value:
                     self.found.died += 1
                     print(f"worker {member[0].pid} left by itself ({member[0].exitcode})")
                 self.team.remove(member)

@@ -6,7 +6,6 @@ from a process that knows the tables already: two hundred workers are started.
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,15 @@ from schemas._tables import computed_tables
 from workers.loop import Orders, run_worker
 
 SUMMARY = {"layout": "generic", "identifier": "bench", "subject": {"subject_id": "none"}}
-PATIENCE_S = 60.0
-
-
-def reached(step: Callable[..., Any], *given: Any, **options: Any) -> Any:
-    """What a step answers, tried again while the server is away, as containers are restarted."""
-    began = time.monotonic()
-    while True:
-        try:
-            return step(*given, **options)
-        except schemas.ServerError:
-            if time.monotonic() - began > PATIENCE_S:
-                raise
-            time.sleep(0.2)
-
-
 if os.environ.get("BENCH_PREFIX"):
-    reached(schemas.activate, os.environ["BENCH_PREFIX"], create=False)
+    schemas.activate(os.environ["BENCH_PREFIX"], create=False)
     for _, table in computed_tables():
         _ = table.jobs
 
 
 def work(log: str, stage: Any, longest_s: float) -> None:
     """Be a worker until killed."""
-    reached(schemas.connect)  # of its own
+    schemas.connect()  # of its own
 
     def read(source: str, **_: Any) -> FileSummary:
         name = Path(source).stem
