@@ -1,6 +1,6 @@
 """Whether a model says "unknown" of a region it never learned, on synthetic laboratories.
 
-    python bench/unknown_regions.py [--short] [--seeds 501 502 503]
+    python bench/unknown_regions.py [--short] [--seeds 601 602 603]
 
 Promise: of a region withheld from training >= 70 % of channels are answered "unknown" while >= 90 %
 of those in known regions keep an answer; and where a model says one region of > 90 % of another
@@ -10,11 +10,13 @@ subjects, for the mean over regions; every region is printed.
 Each subject is tested once, by a logistic regression on log spectra of windows (family "external")
 and a novelty reference of other subjects of its laboratory, for each region in turn: that region's
 training channels lose their label. What is answered is what `locate` answers: novelty, then the
-confidence line. Seeds 11 to 13 were used in development, those of the default never. The oracle is
+confidence line. Seeds 11 to 13 and 501 to 503 were used in development. The oracle is
 a nearest-shape classifier trained with the withheld region's labels: can it be told at all?
 
-Not kept by the lower end: seeds 501 to 503 give 85 % unknown (81 to 88) and 93.2 % kept (89.4 to
-96.3). Much of it is heard above 100 Hz: below, on seeds 11 to 13, novelty alone found 62 %.
+Kept on seeds 601 to 603: 90 % unknown (87 to 92), 95.5 % kept (93.2 to 97.6). Seeds 501 to 503 came
+first, at a stated share of 0.95: 85 % (81 to 88) and 93.2 % (89.4 to 96.3), which missed; the share
+was then set to 0.96, so they count as development. Much of it is heard above 100 Hz: below, on
+seeds 11 to 13, novelty alone found 62 %; and with 6 training subjects 81 %, with 4 64 %.
 """
 
 import argparse
@@ -304,7 +306,7 @@ def _told(value: tuple[float, float, float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="one small laboratory")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[501, 502, 503])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[601, 602, 603])
     parser.add_argument("--subjects", type=int, default=16)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--probes", type=int, default=2)

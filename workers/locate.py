@@ -30,7 +30,7 @@ from .study.spec import Data
 Say = Callable[[str], None]
 MODEL_WATERMARK = "MODEL TRAINED ON SYNTHETIC DATA"
 RECORDING_WATERMARK = "SYNTHETIC RECORDING"
-KNOWN_KEPT = 0.95
+KNOWN_KEPT = 0.96
 """Share of channels in regions of training that are not taken for a new region."""
 DRAWN_LFP = LfpParams(highpass_hz=0.5, lowpass_hz=None, reference="none")
 DRAWN_WINDOWS = WindowParams(length_s=3.0, max_windows=60, placement="spread")

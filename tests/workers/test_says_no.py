@@ -53,7 +53,7 @@ def test_the_row_of_a_channel_that_is_new_says_unknown_and_why():
     )
     table = pd.DataFrame({"probe": "A", "channel": np.arange(n), "depth_um": 40.0 * np.arange(n)})
     recording = SimpleNamespace(channels=table, session="s")
-    doubts = Doubts(novelty=np.array([0.1, 0.5, 0.94, 0.96, 1.0, np.nan]))
+    doubts = Doubts(novelty=np.array([0.1, 0.5, 0.95, 0.97, 1.0, np.nan]))
     for params, refused in (
         (PostprocessParams(known_kept=KNOWN_KEPT), [False, False, False, True, True, False]),
         (PostprocessParams(), [False] * n),
