@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -69,6 +70,24 @@ def test_make_targets_exist(target):
     makefile = (ROOT / "Makefile").read_text()
     if target in SPOKEN or f"`make {target}`" in TEXT or f"    make {target}" in TEXT:
         assert re.search(rf"^{target}:", makefile, re.M)
+
+
+def test_what_the_page_of_studies_writes_into_a_study_is_accepted():
+    from pipeline.analyses.postprocess import PUBLISHED_WEIGHTS
+    from workers.study.spec import Analyses, Conditions
+
+    accepted = {
+        "data": lambda data: Conditions(**data["conditions"]),
+        "analyses": Analyses.from_json,
+    }
+    page = (ROOT / "docs" / "studies.md").read_text()
+    blocks = re.findall(r"(?:^    .*\n)+", page, re.M)
+    written = [tomllib.loads(block) for block in blocks if block.lstrip().startswith("[")]
+    made = [accepted[name](value) for table in written for name, value in table.items()]
+    assert len(made) == 3
+    assert made[1].postprocess.class_weights == PUBLISHED_WEIGHTS
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", page):
+        assert (ROOT / "docs" / path).exists(), path
 
 
 def test_files_and_defaults_it_names_are_so():
