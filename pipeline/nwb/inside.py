@@ -21,7 +21,7 @@ class Inside(h5py.Group):
 
     def __getitem__(self, name: Any) -> Any:
         if isinstance(name, bytes | str):
-            return self._walk(name.decode() if isinstance(name, bytes) else name, _HOPS)
+            return self._walk(_text(name), _HOPS)
         return self._own(super().__getitem__(name))
 
     def get(self, name: Any, default: Any = None, getclass=False, getlink=False, **how: Any) -> Any:
@@ -57,7 +57,7 @@ class Inside(h5py.Group):
             raise KeyError(f"{self.name} has no {name!r}")
         kind = self.id.links.get_info(self._e(name)).type
         if kind == h5py.h5l.TYPE_SOFT and hops:  # opened by its own name once it is known to stay
-            self._walk(self._d(self.id.links.get_val(self._e(name))), hops - 1)
+            self._walk(_text(self.id.links.get_val(self._e(name))), hops - 1)
         elif kind != h5py.h5l.TYPE_HARD:
             raise self._leave_out(f"{self.name.rstrip('/')}/{name}", _target(self, self._e(name)))
         try:
@@ -97,6 +97,14 @@ class InsideFile(Inside, h5py.File):
         super().__init__(*args, **options)
         self.left_out = {}
         self._opened = {} if self.mode == "r" else None
+
+
+def _text(path: bytes | str) -> str:
+    """A path as text; what is none leads nowhere."""
+    try:
+        return path.decode() if isinstance(path, bytes) else path
+    except UnicodeDecodeError:
+        raise KeyError(f"{path!r} is no text") from None
 
 
 def _target(group: h5py.Group, name: bytes) -> str:

@@ -177,6 +177,7 @@ def work(target: str, source: str, result: Path, memory_bytes: int, deadline_s: 
             text = json.dumps({"error": _out_of_memory(source, memory_bytes).args})
         else:
             broken = type(error) in (OSError, RuntimeError)  # what HDF5 raises, not its subclasses
+            broken = broken or "Insufficient precision" in reason  # h5py, of an impossible float
             message = f"{source} {'is damaged' if broken else 'cannot be read'} ({reason})"
             out = "fetch the file again" if broken else "report this with the file's name"
             text = json.dumps({"error": ["read", message, out]})

@@ -127,18 +127,18 @@ class Table:
     @property
     def ids(self) -> list[int]:
         """The id column; row numbers where it is missing or repeats itself."""
-        node = self.group.get("id")
+        n, node = len(self), self.group.get("id")
         numeric = isinstance(node, h5py.Dataset) and node.ndim == 1 and node.dtype.kind in "iuf"
         ids = check_column(node)[()].tolist() if numeric else []
         if not all(_is_id(i) for i in ids):
             self.warnings.append(
                 f"{self.name}: ids are no whole numbers; rows are numbered instead"
             )
-            return list(range(len(self)))
-        if len(ids) != len(self) or len(set(ids)) != len(ids):
+            return list(range(n))
+        if len(ids) != n or len(set(ids)) != n:
             if ids:
                 self.warnings.append(f"{self.name}: ids repeat; rows are numbered instead")
-            return list(range(len(self)))
+            return list(range(n))
         return [int(i) for i in ids]
 
     def description(self, column: str) -> str:

@@ -63,14 +63,14 @@ def _observed_s(table: Table) -> Sequence[float | None]:
     """How long each unit was watched (s): its observation intervals, else the span of all."""
     intervals = table.ragged("obs_intervals") if "obs_intervals" in table else None
     if intervals and all(i.ndim == 2 and i.shape[1] == 2 for i in intervals):
-        spans = [as_number((i[:, 1] - i[:, 0]).sum()) for i in intervals]
+        spans = [as_number(np.diff(i.astype(float), axis=1).sum()) for i in intervals]
         return [span if span and span > 0 else None for span in spans]
     spikes = table.group["spike_times"]
     if not 0 < len(spikes) <= _SCAN:
         return [None] * len(table)
     first, last = np.inf, -np.inf
     for start in range(0, len(spikes), _BLOCK):
-        times = read_rows(spikes, start, min(len(spikes), start + _BLOCK))
+        times = read_rows(spikes, start, min(len(spikes), start + _BLOCK)).astype(float)
         times = times[np.isfinite(times)]
         first, last = min(first, times.min(initial=np.inf)), max(last, times.max(initial=-np.inf))
     span = float(last - first)
