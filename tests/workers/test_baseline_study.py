@@ -49,7 +49,9 @@ def test_a_frozen_stage_keeps_the_weights_of_its_parent(done, tables):
 
     joined = tables.training.TrainingParent * tables.training.TrainingTask
     joined = joined * tables.training.FitParamSet * tables.training.ModelParamSet.proj("family")
-    found = {}
+    mine = tables.dataset.StudyMember & {"study": "baselines_small"}
+    asked = (mine & "member_table = 'training_task'").to_arrays("member")
+    joined, found = joined & [{"training": name} for name in asked], {}
     for row in (joined & "family in ('simclr', 'brainbert')").to_dicts():
         child, parent = (load_checkpoint(checkpoint_folder(row[k])) for k in ("training", "parent"))
         before, after = parent.state_dict(), child.state_dict()

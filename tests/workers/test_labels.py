@@ -90,7 +90,7 @@ def test_the_view_over_every_score_has_them_under_the_models_name(added, tables)
 
 def test_windows_and_channels_are_scored_as_in_an_evaluation(added):
     levels = added[0].scores.groupby("level")["metric"].agg(set)
-    assert set(levels.index) == {"window", "channel", "answer"}
+    assert set(levels.index) == {"window", "channel", "post-processed", "answer"}
     assert {"accuracy", "balanced_accuracy", "macro_f1", "recall"} <= levels["channel"]
 
 
