@@ -318,3 +318,34 @@ def test_trials_of_every_table_keep_their_values(tmp_path):
     assert by["trials", 1].stop_s is None
     assert by["trials", 1].values["reward"] is None
     assert by["epochs", 0].values["tags"] == ["a", "b"]
+
+
+def test_a_soft_link_whose_text_is_no_text_leads_nowhere(generic):
+    name = b"broken\xff\xfe"
+
+    def change(file):
+        file.id.links.create_soft(b"acquisition/lost", name)
+
+    assert edit(generic, change).lfp
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i8"])
+def test_spike_times_in_whole_numbers_are_times(tmp_path, dtype):
+    nwb, path = new_file(), tmp_path / "u.nwb"
+    nwb.add_unit(spike_times=[1.0, 3.0, 5.0])
+    save(nwb, path)
+    with h5py.File(path, "r+") as file:
+        times = file["units/spike_times"][()].astype(dtype)
+        del file["units/spike_times"]
+        file["units/spike_times"] = times
+    (unit,) = read_summary(path).units
+    assert (unit.n_spikes, unit.rate_hz) == (3, 3 / 4)
+
+
+def test_more_electrodes_than_can_be_meant_are_refused_before_they_are_read(generic):
+    def change(file):
+        del file[f"{ELECTRODES}/id"]
+        file[ELECTRODES].create_dataset("id", (1 << 25,), "i8", chunks=(1 << 16,))
+
+    with pytest.raises(ReadError, match="33,554,432 rows; 1,000,000 at most"):
+        edit(generic, change)
