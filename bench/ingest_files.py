@@ -2,7 +2,7 @@
 
     python bench/ingest_files.py [--backend postgresql|mysql|both] [--files 500] [--short]
 
-Promise: 20 files a second on 2 cores, each still read by a process of its own.
+Promise: 20 files a second on 2 cores, none of them read in the worker's own process.
 """
 
 import os

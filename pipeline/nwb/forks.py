@@ -13,11 +13,31 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NoReturn
 
 AVAILABLE = sys.platform == "linux"  # elsewhere libraries do not outlive a fork
+FILES_EACH = 50  # what one child reads at most
+_REPLACED, _ALL_READ = 90, 91  # exit codes that say nothing of a file
 _lock = threading.Lock()
 _nursery: "Nursery | None" = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child's work ended.
+
+    Attributes
+    ----------
+    code
+        0, its exit code where it died, negative for a signal; None if it was too slow.
+    fresh
+        Whether it had read no other file before.
+    """
+
+    code: int | None
+    fresh: bool
 
 
 class Nursery:
@@ -36,8 +56,8 @@ class Nursery:
         mine = self.owner == os.getpid() and self.environment == environment
         return mine and self.process.poll() is None
 
-    def run(self, asked: dict[str, object], deadline_s: float | int) -> int | None:
-        """Exit code of a child that does `asked`; negative for a signal, None if it was too slow.
+    def run(self, asked: dict[str, object], deadline_s: float | int) -> Ended:
+        """Let a child do what is asked.
 
         Raises
         ------
@@ -45,15 +65,19 @@ class Nursery:
             If the process that forks is gone.
         """
         self.process.stdin.write(json.dumps(asked).encode() + b"\n")
-        child = int(self._line())
+        said = self._line()
+        while said[0] != b"begin":  # a child that had nothing to do died
+            said = self._line()
+        child, fresh = int(said[1]), said[2] == b"0"
         ended = False
         try:
             ended = bool(select.select([self.process.stdout], [], [], deadline_s)[0])
         finally:
             if not ended:
-                os.kill(child, signal.SIGKILL)
-        code = int(self._line())
-        return code if ended else None
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+        code = int(self._line()[1])
+        return Ended(code if ended else None, fresh)
 
     def end(self) -> None:
         """Let it go; it leaves by itself where this process dies."""
@@ -64,17 +88,17 @@ class Nursery:
             self.process.wait()
             self.process.stdout.close()
 
-    def _line(self) -> bytes:
+    def _line(self) -> list[bytes]:
         line = self.process.stdout.readline()
         if not line:
             raise ConnectionAbortedError("the process that forks readers is gone")
-        return line
+        return line.split()
 
 
 def run_forked(
     asked: dict[str, object], environment: dict[str, str], deadline_s: float | int
-) -> tuple[bool, int | None]:
-    """Whether a child could be forked, and its exit code (see `Nursery.run`).
+) -> Ended | None:
+    """Let a forked child do what is asked; None if none could be forked.
 
     Parameters
     ----------
@@ -83,17 +107,17 @@ def run_forked(
     """
     global _nursery
     if not AVAILABLE or not _lock.acquire(blocking=False):  # another thread reads
-        return False, None
+        return None
     try:
         if _nursery is None or not _nursery.serves(environment):
             if _nursery is not None:
                 _nursery.end()
             _nursery = Nursery(environment)
             atexit.register(_nursery.end)
-        return True, _nursery.run(asked | {"folder": os.getcwd()}, deadline_s)
+        return _nursery.run(asked | {"folder": os.getcwd()}, deadline_s)
     except (OSError, ValueError):
         _nursery = None
-        return False, None
+        return None
     except BaseException:  # told to stop: what it would still say is another call's
         if _nursery is not None:
             _nursery.end()
@@ -104,37 +128,54 @@ def run_forked(
 
 
 def main() -> None:
-    """The process that forks: a line of JSON in, the child's number and its exit code out."""
+    """The process that forks, one child after the other.
+
+    A line of JSON in; out of the child ``begin <pid> <files it read before>`` and ``end 0``, or
+    from here ``end <code>`` where it died.
+    """
     from . import isolate, read  # noqa: F401  (what the children are to have)
 
-    for line in sys.stdin.buffer:
+    code = _REPLACED
+    while code != _ALL_READ:
         child = os.fork()
         if child == 0:
-            _be_child(json.loads(line))
-        _say(child)
-        _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            _be_child()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code not in (_REPLACED, _ALL_READ):
+            os.write(1, b"end %d\n" % code)
 
 
-def _be_child(asked: dict) -> None:
-    from .isolate import work
-
+def _be_child() -> NoReturn:
     code = 1
     try:
         os.setsid()
+        asking, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
         nothing = os.open(os.devnull, os.O_RDWR)
-        noise = os.open(asked.pop("stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        for number, handle in enumerate((nothing, nothing, noise)):
-            os.dup2(handle, number)
-        os.chdir(asked.pop("folder"))
-        work(**asked | {"result": Path(asked["result"])})
-        code = 0
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        code = _work_on(asking, answers)
     finally:
         os._exit(code)
 
 
-def _say(number: int) -> None:
-    sys.stdout.buffer.write(b"%d\n" % number)
-    sys.stdout.buffer.flush()
+def _work_on(asking: IO[bytes], answers: int) -> int:
+    from .isolate import work
+
+    for done in range(FILES_EACH):
+        line = asking.readline()
+        if not line:
+            return _ALL_READ
+        os.write(answers, b"begin %d %d\n" % (os.getpid(), done))
+        asked = json.loads(line)
+        noise = os.open(asked.pop("stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(noise, 2)
+        os.close(noise)
+        os.chdir(asked.pop("folder"))
+        well = work(**asked | {"result": Path(asked["result"])})
+        os.write(answers, b"end 0\n")
+        if not well:
+            break
+    return _REPLACED
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import KINDS, ReadError
-from .forks import run_forked
+from .forks import Ended, run_forked
 from .summary import FileSummary
 
 MEMORY_BYTES = 4 << 30
@@ -59,24 +59,36 @@ def read_summary_isolated(
 
 def call_isolated(target: str, source: str, *, memory_bytes: int, deadline_s: float | int) -> Any:
     """The JSON value that ``module:function`` makes of ``source`` in a child process."""
+    asked = {
+        "target": target, "source": source,
+        "memory_bytes": memory_bytes, "deadline_s": deadline_s,
+    }  # fmt: skip
+    value, error, fresh = _ask_child(asked)
+    if type(error) is ReadError and error.stage != "deadline" and not fresh:
+        value, error, _ = _ask_child(asked)  # what the child read before may have harmed it
+    if error is not None:
+        raise error
+    return value
+
+
+def _ask_child(asked: dict[str, Any]) -> tuple[Any, ReadError | None, bool]:
+    """The value or the error of one child, and whether it had read nothing before."""
+    source, memory, deadline_s = asked["source"], asked["memory_bytes"], asked["deadline_s"]
     with tempfile.TemporaryDirectory(prefix="fieldbase-read-") as folder:
         result, stderr = Path(folder) / "result.json", Path(folder) / "stderr"
-        asked = {
-            "target": target, "source": source, "result": str(result),
-            "memory_bytes": memory_bytes, "deadline_s": deadline_s,
-        }  # fmt: skip
-        forked, code = run_forked(asked | {"stderr": str(stderr)}, _environment(), deadline_s)
-        if not forked:
-            code = _run_started(asked, stderr)
-        if code is None:
-            raise _too_slow(source, deadline_s)
+        asked = asked | {"result": str(result)}
+        ended = run_forked(asked | {"stderr": str(stderr)}, _environment(), deadline_s)
+        if ended is None:
+            ended = Ended(_run_started(asked, stderr), fresh=True)
+        if ended.code is None:
+            return None, _too_slow(source, deadline_s), ended.fresh
         if not result.exists():
             noise = stderr.read_text(errors="replace")
-            raise _died(source, code, noise, memory_bytes, deadline_s)
+            return None, _died(source, ended.code, noise, memory, deadline_s), ended.fresh
         answer = json.loads(result.read_text())
     if "error" in answer:
-        raise KINDS[answer.get("kind", "ReadError")](*answer["error"])
-    return answer["value"]
+        return None, KINDS[answer.get("kind", "ReadError")](*answer["error"]), ended.fresh
+    return answer["value"], None, ended.fresh
 
 
 def _run_started(asked: dict[str, Any], stderr: Path) -> int | None:
@@ -159,31 +171,46 @@ def main() -> None:
     work(asked.target, asked.source, asked.result, asked.memory, asked.deadline)
 
 
-def work(target: str, source: str, result: Path, memory_bytes: int, deadline_s: float) -> None:
-    """What the child does: limit itself, call the target, write its value or its error."""
+def work(target: str, source: str, result: Path, memory_bytes: int, deadline_s: float) -> bool:
+    """What the child does: limit itself, call the target, write its value or its error.
+
+    Returns
+    -------
+    bool
+        Whether it was a value.
+    """
     _limit(memory_bytes, deadline_s)
     _limit_computing(source)
+    value, error = _value_or_error(target, source, memory_bytes)
+    partial = result.with_suffix(".partial")
+    partial.write_text(value or json.dumps(error))
+    partial.rename(result)
+    if os.name == "posix":
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return error is None
+
+
+def _value_or_error(
+    target: str, source: str, memory_bytes: int
+) -> tuple[str, None] | tuple[None, dict[str, Any]]:
+    """The value as JSON, or what is wrong."""
     try:
         module, _, name = target.partition(":")
-        answer = {"value": getattr(importlib.import_module(module), name)(source)}
-        text = json.dumps(answer)
+        value = getattr(importlib.import_module(module), name)(source)
+        return json.dumps({"value": value}), None
     except ReadError as error:
-        text = json.dumps({"error": error.args, "kind": type(error).__name__})
+        return None, {"error": error.args, "kind": type(error).__name__}
     except MemoryError:
-        text = json.dumps({"error": _out_of_memory(source, memory_bytes).args})
+        return None, {"error": _out_of_memory(source, memory_bytes).args}
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         if "llocat" in reason and "memory" in reason.lower():
-            text = json.dumps({"error": _out_of_memory(source, memory_bytes).args})
-        else:
-            broken = type(error) in (OSError, RuntimeError)  # what HDF5 raises, not its subclasses
-            broken = broken or "Insufficient precision" in reason  # h5py, of an impossible float
-            message = f"{source} {'is damaged' if broken else 'cannot be read'} ({reason})"
-            out = "fetch the file again" if broken else "report this with the file's name"
-            text = json.dumps({"error": ["read", message, out]})
-    partial = result.with_suffix(".partial")
-    partial.write_text(text)
-    partial.rename(result)
+            return None, {"error": _out_of_memory(source, memory_bytes).args}
+        broken = type(error) in (OSError, RuntimeError)  # what HDF5 raises, not its subclasses
+        broken = broken or "Insufficient precision" in reason  # h5py, of an impossible float
+        message = f"{source} {'is damaged' if broken else 'cannot be read'} ({reason})"
+        out = "fetch the file again" if broken else "report this with the file's name"
+        return None, {"error": ["read", message, out]}
 
 
 def _limit(memory_bytes: int, deadline_s: float | int) -> None:
@@ -203,13 +230,12 @@ def _limit(memory_bytes: int, deadline_s: float | int) -> None:
 
 def _limit_computing(source: str) -> None:
     """Stop a reader that turns in circles, long before one that waits for a slow disk."""
-    seconds = computing_s(source)
-    if os.name != "posix" or seconds is None:
+    if os.name != "posix":
         return
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    limit = int(time.process_time() + seconds)
+    seconds, (_, hard) = computing_s(source), resource.getrlimit(resource.RLIMIT_CPU)
+    limit = hard if seconds is None else int(time.process_time() + seconds)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
 
