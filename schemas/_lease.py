@@ -80,7 +80,8 @@ class Lease:
         self._hold()
         self.user, now = dj.conn().get_user(), server_now(dj.conn())
         operation.Lease.insert1(
-            {"lease": self.number, "worker": worker, "lease_state": "held", "taken": now}
+            {"lease": self.number, "worker": worker, "lease_state": "held", "taken": now},
+            skip_duplicates=True,  # sent twice where the connection was lost meanwhile
         )
         self._thread = threading.Thread(target=self._keep, name="fieldbase-lease", daemon=True)
         self._thread.start()
@@ -263,7 +264,8 @@ def take(
             "image": clip(os.environ.get("FIELDBASE_IMAGE"), 255),
             "started": now,
             "heartbeat": now,
-        }
+        },
+        skip_duplicates=True,
     )
     _current = Lease(worker, before_job, after_job)
     _current.orders = {"lane": lane, "device": device, "study": study, "alone_on": alone_on}

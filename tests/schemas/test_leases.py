@@ -55,6 +55,28 @@ def test_a_lease_whose_connection_was_cut_holds_its_locks_again(lease, database)
     other.close()
 
 
+def test_a_worker_starts_where_the_connection_was_lost_after_its_rows_were_stored(
+    tables, database, monkeypatch
+):
+    from schemas import _lease, operation
+
+    send, doubled = type(database).query, []
+
+    def twice(self, query, *args, **options):
+        if query.startswith("INSERT"):
+            doubled.append(query)
+            send(self, query, *args, **options)
+        return send(self, query, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(database), "query", twice)
+        lease = _lease.take(lane="test")
+    assert len(doubled) == 2
+    assert len(operation.Worker & {"worker": lease.worker}) == 1
+    assert (operation.Lease & {"lease": lease.number}).fetch1("lease_state") == "held"
+    _lease.end()
+
+
 def test_a_transaction_is_over_once_its_connection_is_replaced(database):
     from schemas import connect
 

@@ -146,6 +146,23 @@ verdict = verify()
 told["after"] = [len(verdict.damage), len(verdict.untold), sum(verdict.checked.values())]
 print(json.dumps(told))
 """
+REMOVED = """
+import json, sys
+import schemas
+from schemas import session, training
+from workers.remove import remove
+
+schemas.activate(prefix=sys.argv[1], create=False)
+told = {"objects": 0, "bytes": 0}
+for kind, name in [("training", "far"), ("study", "remote")] + [
+    ("subject", row["subject"]) for row in session.Subject().to_dicts()
+]:
+    plan = remove(kind, name)
+    told["objects"] += len(plan.objects)
+    told["bytes"] += plan.n_bytes
+told["left"] = len(session.NwbFile()) + len(training.Training())
+print(json.dumps(told))
+"""
 
 
 def test_a_kill_before_the_commit_leaves_orphans_on_s3_that_gc_removes(
@@ -164,9 +181,20 @@ def test_a_kill_before_the_commit_leaves_orphans_on_s3_that_gc_removes(
     assert sorted(told["removed"]) == sorted(path for path, _ in told["orphans"])
     assert told["after"][:2] == [0, 0]
     assert told["after"][2] > 20
+    keys = keys_of(bucket)
+    assert not {f"arrays/{path}" for path in told["removed"]} & keys
+    taken = run(REMOVED, prefix, home=home, **stores)
+    assert taken.returncode == 0, taken.stderr
+    told, gone = json.loads(taken.stdout.splitlines()[-1]), keys - keys_of(bucket)
+    assert told["left"] == 0
+    assert told["bytes"] > 0
+    assert {key.split("/")[0] for key in gone} == {"arrays", "checkpoints"}
+    assert not [key for key in keys_of(bucket) if prefix in key]
+
+
+def keys_of(bucket):
     pages = bucket[1].get_paginator("list_objects_v2").paginate(Bucket="lab")
-    keys = [one["Key"] for page in pages for one in page["Contents"]]
-    assert not {f"arrays/{path}" for path in told["removed"]} & set(keys)
+    return {one["Key"] for page in pages for one in page.get("Contents", ())}
 
 
 REACHED = """
