@@ -14,6 +14,7 @@ from schemas import _definitions as definitions
 from schemas._additions import statements
 from schemas._columns import table_name, tables_in
 from schemas._differences import Difference, compare
+from schemas._locks import let_go, take_lock
 from schemas._server import ServerError
 
 
@@ -79,9 +80,21 @@ def upgrade(
     Raises
     ------
     ServerError
-        If adding is not enough or a worker computes (nothing is changed then), or if the server
-        refuses a statement.
+        If adding is not enough, a worker computes or another upgrade is at work (nothing is
+        changed then), or if the server refuses a statement.
     """
+    connection, name = schemas.connect(create=False), f"upgrade {prefix}"
+    if not take_lock(connection, name):
+        raise ServerError(
+            f"not upgraded: another `fieldbase upgrade` of {prefix!r} is at work; wait for its end"
+        )
+    try:
+        return _upgrade(prefix, on_step)
+    finally:
+        let_go(connection, name)
+
+
+def _upgrade(prefix: str, on_step: Callable[[Step], None]) -> Plan:
     plan = plan_upgrade(prefix)
     if plan.refused:
         other = f"fieldbase {plan.stored.versions[-1]}" if plan.stored.versions else "its version"

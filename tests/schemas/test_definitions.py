@@ -291,3 +291,22 @@ tell(refused=refused, after=sentence(upgrade, prefix))
     )
     assert "not upgraded while 1 worker(s) compute" in told["refused"]
     assert told["after"] is None
+
+
+def test_two_upgrades_at_once_are_one(run, prefix, database):
+    run('without(session.Subject, "genotype"); schemas.activate(prefix)')
+    told = run(
+        """
+from schemas._connect import connect_again
+from schemas._locks import take_lock
+from workers.upgrade import upgrade
+schemas.activate(prefix, create=False)
+other = connect_again()
+assert take_lock(other, f"upgrade {prefix}")
+refused = sentence(upgrade, prefix)
+other.close()
+tell(refused=refused, after=sentence(upgrade, prefix))
+"""
+    )
+    assert "another `fieldbase upgrade`" in told["refused"]
+    assert told["after"] is None
