@@ -29,6 +29,10 @@ LET_GO = {
     "mysql": "SELECT RELEASE_LOCK(CONCAT('fieldbase-', %s))",
     "postgresql": "SELECT pg_advisory_unlock(%s)",
 }
+UP_S = {
+    "mysql": "SHOW GLOBAL STATUS LIKE 'Uptime'",
+    "postgresql": "SELECT '', EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())",
+}
 IS_FREE = {
     "mysql": "IS_FREE_LOCK(CONCAT('fieldbase-', {lease}))",
     "postgresql": (
@@ -48,6 +52,11 @@ def server_now(connection: dj.Connection) -> datetime:
     """The server's time (UTC), in whole seconds."""
     now = connection.query(f"SELECT {now_sql(connection)}").fetchone()[0]
     return now.replace(microsecond=0)
+
+
+def seconds_up(connection: dj.Connection) -> float:
+    """How long ago the server was started (s)."""
+    return float(connection.query(UP_S[connection.adapter.backend], reconnect=False).fetchone()[1])
 
 
 def limit_silence(connection: dj.Connection) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import datajoint as dj
 
 from . import operation
-from ._locks import is_free_sql, let_go, now_sql, take_lock
+from ._locks import is_free_sql, let_go, now_sql, seconds_up, take_lock
 from ._tables import job_digest
 
 DEATHS = 10
+SETTLE_S = 5.0  # a server that was started anew holds no lock: the living take theirs again first
 WAY_OUT = (
     "it is made by another worker; where it happens again and again, give the workers more memory, "
     "or look in their log; `fieldbase retry` forgets the count"
@@ -51,6 +52,8 @@ def reap(connection: dj.Connection, jobs: list[str], *, but: int | None = None) 
         reconnect=False,
     ).fetchall()
     reaped = []
+    if not gone or seconds_up(connection) < SETTLE_S:
+        return reaped
     for (number,) in gone:
         if not take_lock(connection, number):
             continue

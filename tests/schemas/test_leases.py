@@ -111,6 +111,32 @@ def test_a_lost_lease_that_could_not_be_replaced_at_once_is_replaced_by_one_like
     assert found.before_job is lease.before_job
 
 
+def test_no_lease_is_given_up_before_a_server_started_anew_was_up_for_a_while(
+    tables, database, monkeypatch
+):
+    from schemas import _lease, _reap
+    from schemas._locks import seconds_up
+
+    lease = _lease.take(lane="test")
+    _die(lease)
+    up_s = seconds_up(database)
+    monkeypatch.setattr(_reap, "SETTLE_S", up_s + 2.0)
+    assert _reap.reap(database, []) == []
+    time.sleep(2.1)
+    assert seconds_up(database) == pytest.approx(up_s + 2.1, abs=1.5)
+    wait_for(lambda: _reap.reap(database, []) == [lease.number])
+
+
+def _die(lease):
+    """As its process does: no beat, no connection."""
+    from schemas import _lease
+
+    lease._ended.set()
+    lease._thread.join()
+    lease._connection.close()
+    _lease._current = None
+
+
 def test_a_job_whose_workers_die_again_and_again_is_set_aside(tables, database, roots, monkeypatch):
     from schemas import _lease, _reap
     from workers.ingest import register
@@ -124,10 +150,7 @@ def test_a_job_whose_workers_die_again_and_again_is_set_aside(tables, database, 
     for _ in range(3):
         lease = _lease.take(lane="test")
         assert jobs.reserve(key)
-        lease._ended.set()  # its process dies: no beat, no connection
-        lease._thread.join()
-        lease._connection.close()
-        _lease._current = None
+        _die(lease)
         while (jobs & key).fetch1("status") == "reserved":
             _reap.reap(database, [jobs.full_table_name])
         states.append((jobs & key).fetch1("status"))
