@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas import recording, session
 
+from .archive.asked import Asked
 from .archive.find import find, find_sources
 from .archive.found import FEATURES, SourceError, told_path
 from .archive.standing import Standing, compare, enter
@@ -45,16 +46,19 @@ def register(
 
 def stand(
     patterns: Iterable[str], *, base: Path, mapping: dict[str, Any] | None = None,
-    subjects: str | None = None, say: Say = lambda text: None,
+    subjects: str | None = None, asked: Asked | None = None, say: Say = lambda text: None,
 ) -> list[Standing]:  # fmt: skip
     """The files that `patterns` name, and how each stands to the tables; inserts nothing.
+
+    With ``asked`` the archive is not asked again what it was asked before.
 
     Raises
     ------
     SourceError
         If a pattern names nothing; see `find`.
     """
-    return compare(find(patterns, base=base, subjects=subjects, say=say), columns_of(mapping))
+    found = find(patterns, base=base, subjects=subjects, asked=asked, say=say)
+    return compare(found, columns_of(mapping))
 
 
 def columns_of(mapping: dict[str, Any] | None) -> dict[str, Any] | None:

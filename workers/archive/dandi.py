@@ -7,65 +7,87 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.nwb.http import PUBLIC_ARCHIVE, archive_api
+from pipeline.nwb.http import archive_api
 from schemas import session
 from schemas._sources import archive_root
 
 from ..extras import need
-from .found import Found, SourceError
+from .asked import Asked
+from .bounded import Bounded
+from .found import ArchiveAway, Found, SourceError
 from .names import Wanted, parse_name, path_fits
 
 ASK_AT_ONCE = 8
 log = logging.getLogger(__name__)
 
 
-def list_assets(text: str, say: Callable[[str], None]) -> list[Found]:
+def list_assets(
+    text: str, say: Callable[[str], None], asked: Asked | None = None
+) -> list[Found]:  # fmt: skip
     """The recordings that a dandiset, an Allen id or an IBL id stands for, by path.
+
+    Parameters
+    ----------
+    asked
+        What was asked before, and not again; it learns the answer.
 
     Raises
     ------
     SourceError
-        If there is no such dandiset, version or file, or the archive does not answer.
+        If there is no such dandiset, version or file; ArchiveAway if the archive does not answer.
     MissingExtra
         If the dandi client is not installed.
     """
     need("dandi")
-    wanted = parse_name(text)
-    with _client() as client:
+    wanted, asked = parse_name(text), asked or Asked()
+    if text in asked.found:
+        return asked.found[text]
+    with _client(wanted, asked) as client:
         for place in wanted.dandisets:
             dandiset = _open(client, place, wanted)
             if dandiset is None:
                 continue
             assets = _matching(dandiset, wanted)
             if assets:
-                return _found(dandiset, assets, wanted, say)
+                asked.found[text] = _found(dandiset, assets, wanted, say)
+                return asked.found[text]
     raise SourceError(_nothing(wanted))
 
 
 @contextmanager
-def _client() -> Iterator[Any]:
-    """A client of the archive in use, quiet and without a word to any third party."""
+def _client(wanted: Wanted, asked: Asked) -> Iterator[Any]:
+    """A client of the archive in use, quiet, with an end, and without a word to a third party."""
     os.environ.setdefault("DANDI_NO_ET", "1")  # no telemetry
+    from dandi.consts import DandiInstance
     from dandi.dandiapi import DandiAPIClient
     from requests import RequestException
 
     logging.getLogger("dandi").setLevel(logging.CRITICAL)
     api = archive_api()
+    if api in asked.away:
+        raise ArchiveAway(f"{wanted.typed}: not asked, the archive at {api} did not answer before")
     try:
-        given = {} if api == PUBLIC_ARCHIVE else {"api_url": api}
-        with DandiAPIClient(**given, token=os.environ.get("DANDI_API_KEY")) as client:
+        # named here, or the client asks the archive for its name and waits for ever
+        with DandiAPIClient(dandi_instance=DandiInstance("archive", None, api)) as client:
+            for scheme in ("http://", "https://"):
+                client.session.mount(scheme, Bounded())
+            token = os.environ.get("DANDI_API_KEY")
+            if token is not None:
+                client.authenticate(token)
             yield client
-    except (RequestException, RuntimeError) as error:
+    except RequestException as error:
         code = getattr(getattr(error, "response", None), "status_code", None)
         if code in (401, 403):
             raise SourceError(
                 f"the archive at {api} does not show that to us ({code}); set DANDI_API_KEY to a "
                 "key that may see it"
             ) from error
+        asked.away.add(api)
         text = " ".join(str(error).split())[:200]
-        raise SourceError(
-            f"the archive at {api} does not answer ({type(error).__name__}: {text}); try again "
-            "later, or set DANDI_API_URL"
+        raise ArchiveAway(
+            f"{wanted.typed}: the archive at {api} does not answer ({type(error).__name__}: "
+            f"{text}); try again where there is a network, set DANDI_API_URL to a copy of it, or "
+            "FIELDBASE_PATIENCE to wait longer (s)"
         ) from error
 
 
@@ -172,5 +194,9 @@ def _nothing(wanted: Wanted) -> str:
         )
     way_out = "is it a session id?"
     if wanted.typed.lower().startswith("ibl:"):
-        way_out = "a probe insertion's pid is no session: ONE().pid2eid(pid) has its eid"
+        way_out = (
+            "a probe insertion's pid is no session: ONE().pid2eid(pid) has its eid. Sessions that "
+            "DANDI lacks come by ONE: write them as NWB (pip install ONE-api ibl-to-nwb) and give "
+            "the folder instead of the name"
+        )
     return f"{wanted.typed}: no file of that session in {places}; {way_out}"

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pipeline.nwb import conversion_lines
 from pipeline.redact import redact_url
 
+from .asked import Asked
 from .found import Found, SourceError, look_at_file, look_at_url
 from .names import names_assets
 from .packs import look_at_pack, split_name
@@ -17,7 +18,7 @@ WEB = ("http://", "https://")
 
 def find(
     patterns: Iterable[str], *, base: Path, subjects: str | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    asked: Asked | None = None, say: Callable[[str], None] = lambda text: None,
 ) -> list[Found]:  # fmt: skip
     """Every file that `patterns` name, once, in order; of a packed file, every recording.
 
@@ -25,6 +26,8 @@ def find(
     ----------
     subjects
         Whose the recordings of packed files are, see `look_at_pack`.
+    asked
+        What the archive was asked before, see `list_assets`.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def find(
         if names_assets(pattern):
             from .dandi import list_assets
 
-            for asset in list_assets(pattern, say):
+            for asset in list_assets(pattern, say, asked):
                 found.setdefault(asset.asset, asset)
             continue
         pattern, wanted = split_name(pattern)

@@ -19,6 +19,10 @@ class SourceError(ValueError):
     """Something that was to be ingested is not there, or is not what can be read."""
 
 
+class ArchiveAway(SourceError):
+    """The archive did not answer: nobody knows whether it has what was asked for."""
+
+
 @dataclass(frozen=True)
 class Found:
     """One file.

@@ -89,19 +89,49 @@ def plan(file: Study, twin: Twin = None, only: Only = None, json: Json = False) 
     """What running the study would read and compute."""
     import schemas
 
+    from ..archive.asked import Asked
+    from ..archive.found import SourceError
     from ..study.cost import plan_study
 
     experiment, base = _read(file, twin, only)
     schemas.activate()
-    planned = [plan_study(spec, base=base) for spec in experiment.specs]
+    planned, errors, asked = [], [], Asked()
+    for spec in experiment.specs:
+        try:
+            planned.append(plan_study(spec, base=base, asked=asked))
+        except SourceError as error:
+            errors.append(error)
+            planned.append({"study": spec.study.name, "error": str(error)})
+    if len(errors) == len(planned):
+        raise errors[0]
     if json:
         print_json(planned if len(planned) > 1 else planned[0])
         return
+    _show_recordings(planned)
     for one in planned:
+        if "error" in one:
+            out.print(f"study {one['study']}: {one['error']}", markup=False)
+            continue
         rows = [[k, *v] for k, v in one["jobs"].items()]
         print_rows(f"study {one['study']}", ["table", "to make", "there"], rows)
         for text in one["notes"]:
             out.print(text, markup=False)
+
+
+def _show_recordings(planned: list[dict[str, Any]]) -> None:
+    """Recordings that are not all here, once for all studies; a size not known is null."""
+    rows = {
+        (r["name"], r["probe"] or r["path"]): r
+        for one in planned for r in one.get("recordings", ())
+    }  # fmt: skip
+    if all(row["state"] == "found" for row in rows.values()):
+        return
+    shown = [
+        [name, what or "null", row["subject"] or "null",
+         "null" if row["bytes"] is None else row["bytes"], row["state"]]
+        for (name, what), row in rows.items()
+    ]  # fmt: skip
+    print_rows("recordings", ["name", "probe or file", "subject", "bytes", "state"], shown)
 
 
 def run(

@@ -1,42 +1,66 @@
 """What a study would read and compute, before it does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from schemas import recording, session
 
-from ..archive.found import Found, SourceError, total_bytes
-from ..archive.packs import BETWEEN, survey_of
+from ..archive.asked import Asked, hurried
+from ..archive.found import ArchiveAway, Found, SourceError, total_bytes
 from ..archive.standing import Standing
 from ..ingest import stand
 from .effort import Counted, spell_effort
+from .listed import Listed, read_catalogue
 from .models import answers, ssl_first
 from .plan import not_here, wanted
 from .spec import StudySpec
-
-LOOK_INTO = 20
-"""Files on this machine that nobody has read yet and that are opened to count their channels."""
+from .unread import Recorded, count_unread
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """What a study's files hold, as far as is known without reading a signal."""
+@dataclass
+class Resolved:
+    """What became of a study's recordings.
 
-    subjects: int
-    members: int
-    signals: list[Counted]
+    Attributes
+    ----------
+    standings
+        Files that were found, by source.
+    unanswered
+        What the catalogue lists of names that the archive did not answer about.
+    rows
+        One for each file found, listed or missing: ``name, probe, path, subject, bytes, etag,
+        state``.
+    """
+
+    standings: dict[str, Standing] = field(default_factory=dict)
+    unanswered: list[Listed] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
+def plan_study(spec: StudySpec, *, base: Path, asked: Asked | None = None) -> dict[str, Any]:
     """Files and bytes to read, jobs per table, and what they cost; inserts nothing.
 
     Jobs are exact for what has been ingested. Of other files on this machine the first few are
     opened (headers only); the rest, and URLs, count as one recording each, and a note says so.
-    Of remote files the length is asked for and nothing read, nor are the model's weights.
+    Of remote files the length is asked for and nothing read, nor are the model's weights. Where
+    the archive does not answer, the catalogue beside the study counts, without a size.
+
+    Parameters
+    ----------
+    asked
+        What the archive was asked for other studies, and is not asked again.
+
+    Raises
+    ------
+    SourceError
+        If no recording is there, and none is listed.
     """
     notes: list[str] = []
-    standings = _resolve(spec, base, notes)
+    catalogue = read_catalogue(base)
+    with hurried():
+        found = _resolve(spec, base, catalogue, asked or Asked(), notes)
+    standings = list(found.standings.values())
     files = [one.found for one in standings]
     read = {one.row["nwb_file"] for one in standings if one.row and one.row["read"]}
     keys = [{"nwb_file": one.row["nwb_file"]} for one in standings if one.row]
@@ -47,47 +71,87 @@ def plan_study(spec: StudySpec, *, base: Path) -> dict[str, Any]:
                 f"{one.found.source} changed since it was registered: what was read then counts"
             )
     there = _ingested(keys, spec)
-    ahead = _unread(new, spec, notes)
+    ahead = count_unread(new, found.unanswered, spec, catalogue, notes)
     subjects, members = there.subjects + ahead.subjects, there.members + ahead.members
     folds = _folds(spec, subjects, members)
-    jobs = {
-        "Ingestion": (len(new), len(read)),
-        "Windows": _left(spec, "windows", members),
-        **{name: _left(spec, key, n) for name, key, n in _asked(spec, folds, members)},
-    }
+    listed = len({(one.name, one.path) for one in found.unanswered})
+    jobs = {"Ingestion": (len(new) + listed, len(read))}
+    if members:
+        jobs["Windows"] = _left(spec, "windows", members)
+        jobs |= {name: _left(spec, key, n) for name, key, n in _asked(spec, folds, members)}
+    else:
+        notes.append("no recording is known yet: what would be computed cannot be counted")
     notes += _lone_probes([one.found for one in standings])
     size, unknown = total_bytes(files)
     notes.insert(0, f"{len(files)} files, {size / 2**20:,.1f} MiB, {folds} folds")
+    if listed:
+        notes.insert(1, f"{listed} files more by the catalogue, of unknown size and content")
     if unknown:
         notes.append(f"{unknown} files are URLs of unknown size")
     notes += spell_effort(spec, [*there.signals, *ahead.signals], folds, subjects)
-    return {"study": spec.study.name, "files": len(files), "bytes": size, "jobs": jobs,
-            "notes": notes}  # fmt: skip
+    return {"study": spec.study.name, "files": len(files), "bytes": None if listed else size,
+            "jobs": jobs, "notes": notes, "recordings": found.rows}  # fmt: skip
 
 
-def _resolve(spec: StudySpec, base: Path, notes: list[str]) -> list[Standing]:
-    """Every recording that can be found; the notes say which cannot, and why.
-
-    Raises
-    ------
-    SourceError
-        If none can.
-    """
-    found: dict[str, Standing] = {}
+def _resolve(
+    spec: StudySpec, base: Path, catalogue: dict[str, list[Listed]], asked: Asked, notes: list[str]
+) -> Resolved:
+    """Every recording that can be found; the notes say which cannot, and why."""
+    made = Resolved()
     missing: list[SourceError] = []
-    for pattern in spec.data.recordings:
+    silent: list[tuple[str, ArchiveAway]] = []
+    for name in spec.data.recordings:
         try:
-            subjects = spec.data.subjects
-            for one in stand(
-                [pattern], base=base, mapping=_mapping(spec), subjects=subjects, say=notes.append
-            ):
-                found.setdefault(one.found.source, one)
+            found = stand(
+                [name], base=base, mapping=_mapping(spec), subjects=spec.data.subjects,
+                asked=asked, say=notes.append,
+            )  # fmt: skip
+        except ArchiveAway as error:
+            silent.append((name, error))
+            listed = catalogue.get(name, [])
+            made.unanswered += listed
+            made.rows += [_row(name, one, "not asked") for one in listed or [None]]
         except SourceError as error:
             missing.append(error)
-    if not found:
+            made.rows.append(_row(name, None, "not there"))
+        else:
+            made.rows += [_row(name, one.found, "found") for one in found]
+            for one in found:
+                made.standings.setdefault(one.found.source, one)
+    if missing and not made.standings and not silent:
         raise not_here(spec.data, missing[0]) from missing[0]
-    notes += [f"not resolved, and left out of these figures: {error}" for error in missing]
-    return list(found.values())
+    told = [*missing[:-1], *(not_here(spec.data, error) for error in missing[-1:])]
+    notes += [f"not resolved, and left out of these figures: {error}" for error in told]
+    notes += _tell_silent(silent, catalogue)
+    return made
+
+
+def _row(name: str, one: Found | Listed | None, state: str) -> dict[str, Any]:
+    """A recording as the plan lists it: what is not known of it is None."""
+    if isinstance(one, Listed) and one.flaw:
+        state = f"{state}; {one.flaw}"
+    names = ("path", "subject", "bytes", "etag")
+    told = {key: getattr(one, key, None) for key in names}
+    return {"name": name, "probe": getattr(one, "probe", None), **told, "state": state}
+
+
+def _tell_silent(
+    silent: list[tuple[str, ArchiveAway]], catalogue: dict[str, list[Listed]]
+) -> list[str]:
+    """What is said of names that the archive was to resolve and did not."""
+    if not silent:
+        return []
+    told = [f"not resolved: {silent[0][1]}"]
+    others = [name for name, _ in silent[1:]]
+    if others:
+        told.append(f"for the same reason not resolved: {', '.join(others)}")
+    unlisted = [name for name, _ in silent if name not in catalogue]
+    if unlisted:
+        told.append(
+            f"no catalogue lists {', '.join(unlisted)}: not counted in these figures, jobs and "
+            "hours included"
+        )
+    return told
 
 
 def _ingested(keys: list[dict[str, str]], spec: StudySpec) -> Recorded:
@@ -111,59 +175,6 @@ def _mapping(spec: StudySpec) -> dict[str, Any] | None:
     return None if spec.data.mapping is None else spec.data.mapping.to_json()
 
 
-def _unread(files: list[Found], spec: StudySpec, notes: list[str]) -> Recorded:
-    from pipeline.nwb import ReadError, read_summary_isolated
-    from schemas._ingest import DEADLINE_S, MEMORY
-
-    packed = [one for one in files if one.file_kind == "lfpack"]
-    names, members, signals, blind = _packed(packed), len(packed), _packed_signals(packed, notes), 0
-    for place, one in enumerate([one for one in files if one.file_kind != "lfpack"]):
-        source = one.source
-        if one.remote or place >= LOOK_INTO or not source.endswith(".nwb"):
-            names.add(_subject(one))
-            members, blind = members + 1, blind + 1
-            continue
-        try:
-            found = read_summary_isolated(source, memory_bytes=MEMORY, deadline_s=DEADLINE_S)
-        except ReadError as error:
-            notes.append(f"{Path(source).name} cannot be read and would be left out: {error}")
-            continue
-        lfp = "lfp" in spec.data.modalities
-        names.add(found.subject.subject_id if found.subject else source)
-        members += len(found.lfp) if lfp else 1
-        signals += [Counted(s.n_channels, s.stop_s - s.start_s) for s in found.lfp if lfp]
-    if blind:
-        notes.append(
-            f"{blind} of the files are not read yet: each counts as one recording, of a subject of "
-            "its own unless its folder in the archive says whose it is"
-        )
-    return Recorded(len(names), members, signals)
-
-
-def _packed(files: list[Found]) -> set[str]:
-    """Whose the recordings of packed files are."""
-    return {str(one.mapping.get("subject") or one.source) for one in files}
-
-
-def _packed_signals(files: list[Found], notes: list[str]) -> list[Counted]:
-    """Channels and length (s) of each recording of packed files, by their headers."""
-    from pipeline.nwb import ReadError
-
-    found = []
-    for path in dict.fromkeys(one.source.rpartition(BETWEEN)[0] for one in files):
-        try:
-            held = survey_of(path)
-        except ReadError as error:
-            notes.append(f"{Path(path).name} cannot be read and would be left out: {error}")
-            continue
-        asked = [one for one in files if one.source.startswith(path + BETWEEN)]
-        for one in asked:
-            header = held.get(one.mapping["recording"])
-            if header is not None:
-                found.append(Counted(header.n_channels, header.n_samples / header.rate))
-    return found
-
-
 def _lone_probes(files: list[Found]) -> list[str]:
     """A note if session files are missing, by the names of Allen's files in the archive."""
     stems = {one.path.partition("_probe-")[0] for one in files if "_probe-" in one.path}
@@ -177,13 +188,6 @@ def _lone_probes(files: list[Found]) -> list[str]:
         f"{len(alone)} sessions come without their session file, which says what times are invalid "
         f"({alone[0].rpartition('/')[2]}.nwb{', …' * (len(alone) > 1)}); ingest these, too"
     ]
-
-
-def _subject(one: Found) -> str:
-    """Whom a file is about as far as its name tells: DANDI's folders are subjects."""
-    if one.asset is not None and one.path.count("/") > 1:
-        return one.path.rpartition("/")[0]
-    return one.source
 
 
 def _asked(spec: StudySpec, folds: int, members: int) -> list[tuple[str, str, int]]:
