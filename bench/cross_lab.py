@@ -50,12 +50,17 @@ from pipeline.training.inference import embed_windows
 CLASSES = ("CA1", "CA3", "DG", "VISp")
 LABS = ("allen", "ibl")
 FULL, NARROW = LfpParams(), LfpParams(lowpass_hz=100.0, target_rate_hz=250.0)
-PLAIN, OURS = "full band", "100 Hz, augmented"
+MEDIAN = LfpParams(reference="median")
+EQUAL = LfpParams(reference="median", equalise_to_hz=250.0)
+PLAIN, OURS = "full band", "equalised, augmented"
 ARMS = {
     PLAIN: (FULL, None),
     "full band, augmented": (FULL, AugmentParams()),
+    "median, augmented": (MEDIAN, AugmentParams()),
+    "equalised": (EQUAL, None),
+    OURS: (EQUAL, AugmentParams()),
     "100 Hz": (NARROW, None),
-    OURS: (NARROW, AugmentParams()),
+    "100 Hz, augmented": (NARROW, AugmentParams()),
 }
 MODELS = {
     "lfp2vec": params_class("lfp2vec")(size="tiny", model_rate=2500.0, mask_span=3, head="relu"),
@@ -101,7 +106,7 @@ def record(lab: str, seed: int, subject: int, given: argparse.Namespace) -> dict
     frame = pd.DataFrame({"probe": probe.name, "channel": np.arange(len(region)),
                           "region": region})  # fmt: skip
     found = {}
-    for band in (FULL, NARROW):
+    for band in {ARMS[name][0].digest: ARMS[name][0] for name in given.arms}.values():
         reader = ArrayReader(probe.lfp, made.rate, start_s=float(made.times[0]))
         cut = cut_lfp_windows(reader, band, WindowParams(), bad_channels=probe.bad,
                               invalid_intervals=made.invalid)  # fmt: skip

@@ -8,8 +8,9 @@ from jaxtyping import Float32, UInt8
 
 from ..recording import REASONS
 from .artifacts import OUTSIDE
+from .equalise import Equaliser
 from .geometry import Geometry
-from .lfp import Chain, LfpParams, build_chain
+from .lfp import Chain, LfpParams, build_chain, find_equaliser
 from .readers import LfpSource, runs
 from .stages import Run
 
@@ -27,11 +28,14 @@ class Cutter:
         geometry: Geometry | None,
         asked: np.ndarray,
         length_s: float,
+        invalid: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.source, self.params, self.geometry = source, params, geometry
         self.runs = runs(source)
         self.chains: dict[int, Chain] = {}
         self.labels, self.length_s = labels, length_s
+        self.invalid = invalid
+        self.equaliser = self._equaliser(asked)
         self.notes, self.factor = self._chain(0).notes, self._chain(0).factor
         self.rate = float(self._chain(0).last.rate)
         self.n = round(length_s * self.rate)
@@ -43,12 +47,23 @@ class Cutter:
         self.place = [self._locate(t) for t in asked]  # (run, sample after decimation) or None
         self._settle_starts()
 
+    def _equaliser(self, asked: np.ndarray) -> Equaliser | None:
+        """Measured where windows were asked for, as bad channels are."""
+        if len(asked) == 0:
+            return None
+        span_s = float(asked[0]), float(asked[-1]) + self.length_s
+        return find_equaliser(
+            self.source, self.params, labels=self.labels, geometry=self.geometry,
+            span_s=span_s, invalid=self.invalid,
+        )  # fmt: skip
+
     def _chain(self, r: int) -> Chain:
         if r not in self.chains:
             run = Run(self.source, *self.runs[r], observe=self._observe)
             self.chains[r] = build_chain(
-                run, self.params, labels=self.labels, geometry=self.geometry
-            )
+                run, self.params, labels=self.labels, geometry=self.geometry,
+                equaliser=self.equaliser,
+            )  # fmt: skip
         return self.chains[r]
 
     def _locate(self, t: float) -> tuple[int, int] | None:
@@ -103,12 +118,10 @@ class Cutter:
             self.low[w] = np.fmin(self.low[w], np.fmin.reduce(part, axis=0))
             self.high[w] = np.fmax(self.high[w], np.fmax.reduce(part, axis=0))
 
-    def reasons(
-        self, invalid: Sequence[tuple[float, float]]
-    ) -> UInt8[np.ndarray, "window channel"]:
+    def reasons(self) -> UInt8[np.ndarray, "window channel"]:
         """Reason of each pair; the first of `REASONS` that applies."""
         unread = np.array([where is None for where in self.place], bool)
-        for begin, end in invalid:
+        for begin, end in self.invalid:
             unread |= (self.start_s < end) & (self.start_s + self.length_s > begin)
         reasons = np.zeros(self.missing.shape, np.uint8)
         reasons[:, (self.labels == 1) | (self.labels == 2)] = CODE["bad_channel"]

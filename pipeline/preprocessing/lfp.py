@@ -1,9 +1,9 @@
 """The preprocessing chain: released or raw voltage in, what models read out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -13,6 +13,7 @@ from ..params import Params
 from ..recording import Lfp
 from .artifacts import DEAD, NOISY, OUTSIDE
 from .destripe import destripe_ibl, has_converter_delays
+from .equalise import Equalised, Equaliser, learn_equaliser
 from .filtering import (
     FIR_ZERO_CROSSINGS,
     butterworth,
@@ -34,12 +35,25 @@ LF_RATE_HZ = 2500.0
 class LfpParams(Params):
     """How recorded voltage becomes LFP. Steps that cannot apply are left out and noted."""
 
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"equalise_to_hz", "equalise_resolution_hz", "equalise_stretches"}
+    )
     destripe: Literal["none", "ibl"] = Field("none", description="IBL destriping of the LF band")
     highpass_hz: float | None = Field(0.5, gt=0, description="high-pass corner (Hz); None: as is")
     lowpass_hz: float | None = Field(300.0, gt=0, description="low-pass corner (Hz); None: as is")
     order: int = Field(3, ge=1, le=8, description="Butterworth order, run forwards and backwards")
     reference: Literal["none", "median", "average", "bipolar"] = "none"
     target_rate_hz: float | None = Field(1250.0, gt=0, description="decimate to no less (Hz)")
+    equalise_to_hz: float | None = Field(
+        None, gt=0, description="last, bring the probe's typical spectrum to a fixed one up to "
+        "here (Hz), no signal beyond; None: as is",
+    )  # fmt: skip
+    equalise_resolution_hz: float = Field(
+        1.0, gt=0, le=10, description="how finely that spectrum is followed (Hz)"
+    )
+    equalise_stretches: int = Field(
+        16, ge=1, description="of four seconds, at most so many to measure it on"
+    )
     bad_channels: Literal["given", "detected", "both"] = Field(
         "both", description="the file's flags, what the signal shows, or either"
     )
@@ -55,6 +69,10 @@ class LfpParams(Params):
         low, high = self.highpass_hz, self.lowpass_hz
         if low is not None and high is not None and low >= high:
             raise ValueError(f"high-pass {low:g} Hz is not below low-pass {high:g} Hz")
+        if None not in (self.equalise_to_hz, high) and self.equalise_to_hz > high:
+            raise ValueError(
+                f"nothing to equalise up to {self.equalise_to_hz:g} Hz: lowpass_hz is {high:g}"
+            )
         if self.destripe == "ibl" and (low is None or high is None):
             raise ValueError("destripe='ibl' filters: give highpass_hz and lowpass_hz (0.5, 300)")
         if self.destripe == "ibl" and self.reference != "none":
@@ -88,6 +106,7 @@ def build_chain(
     *,
     labels: UInt8[np.ndarray, " channel"],
     geometry: Geometry | None = None,
+    equaliser: Equaliser | None = None,
 ) -> Chain:
     """Put together the stages of `params` that apply to one unbroken stretch.
 
@@ -97,6 +116,8 @@ def build_chain(
         0 good, 1 dead, 2 noisy, 3 outside the brain; only good channels enter a reference.
     geometry
         Sites of the channels; without it neither destriping nor a bipolar reference applies.
+    equaliser
+        What `find_equaliser` learned of the whole recording; without it nothing is equalised.
     """
     chain = Chain(run)
     destriped = params.destripe == "ibl" and _add_destripe(chain, params, labels, geometry)
@@ -104,7 +125,44 @@ def build_chain(
     if not destriped:
         _add_filters(chain, params)
     _add_reference(chain, params.reference, labels, geometry)
+    if equaliser is not None:
+        chain.notes.extend(equaliser.notes)
+        if equaliser.taps is not None:
+            chain.last = Equalised(chain.last, equaliser.taps)
+            chain.padding += len(equaliser.taps) // 2
     return chain
+
+
+def find_equaliser(
+    source: LfpSource,
+    params: LfpParams,
+    *,
+    labels: UInt8[np.ndarray, " channel"],
+    geometry: Geometry | None = None,
+    span_s: tuple[float, float],
+    invalid: Sequence[tuple[float, float]] = (),
+) -> Equaliser | None:
+    """What equalises a recording, measured within a span (s); None where it is not asked for.
+
+    Good channels count, outside of `invalid` stretches (s).
+    """
+    if params.equalise_to_hz is None:
+        return None
+
+    def build(run: Run) -> tuple[Stage, int]:
+        chain = build_chain(run, params, labels=labels, geometry=geometry)
+        return chain.last, chain.factor
+
+    return learn_equaliser(
+        source,
+        build,
+        labels == 0,
+        to_hz=params.equalise_to_hz,
+        resolution_hz=params.equalise_resolution_hz,
+        stretches=params.equalise_stretches,
+        span_s=span_s,
+        invalid=invalid,
+    )
 
 
 def preprocess_lfp(
@@ -132,8 +190,13 @@ def preprocess_lfp(
         labels[~good] = NOISY
     begin = 0 if start_s is None else source.sample_at(start_s)
     end = source.n_samples if stop_s is None else source.sample_at(stop_s)
+    equaliser = None
+    if params.equalise_to_hz is not None and end > begin:
+        span_s = source.time_of(begin), source.time_of(end - 1) + 1 / source.rate
+        equaliser = find_equaliser(source, params, labels=labels, geometry=geometry, span_s=span_s)
     for first, last in runs(source):
-        chain = build_chain(Run(source, first, last), params, labels=labels, geometry=geometry)
+        run = Run(source, first, last)
+        chain = build_chain(run, params, labels=labels, geometry=geometry, equaliser=equaliser)
         a = -(-max(begin - first, 0) // chain.factor)
         b = min(-(-(min(end, last) - first) // chain.factor), chain.last.n_samples)
         step = max(1, round(params.block_s * chain.last.rate))
@@ -228,4 +291,7 @@ def _add_reference(
         chain.last = Mapped(chain.last, partial(function, good=good))
 
 
-__all__ = ["DEAD", "NOISY", "OUTSIDE", "Chain", "LfpParams", "build_chain", "preprocess_lfp"]
+__all__ = [
+    "DEAD", "NOISY", "OUTSIDE", "Chain", "LfpParams", "build_chain", "find_equaliser",
+    "preprocess_lfp",
+]  # fmt: skip

@@ -136,9 +136,10 @@ def cut_lfp_windows(
     last_s = source.time_of(source.n_samples - 1) + 1 / source.rate
     asked = window_starts(window_params, source.time_of(0), last_s)
     labels = find_labels(source, lfp_params, asked, window_params.length_s, bad_channels, geometry)
-    cutter = Cutter(source, lfp_params, labels, geometry, asked, window_params.length_s)
+    length_s = window_params.length_s
+    cutter = Cutter(source, lfp_params, labels, geometry, asked, length_s, invalid_intervals)
     cutter.fill()
-    reasons = cutter.reasons(invalid_intervals)
+    reasons = cutter.reasons()
     found = artifact_windows(
         cutter.peaks(),
         reasons == 0,
