@@ -94,12 +94,19 @@ def _held(one: Found, spec: StudySpec, catalogue: Catalogue) -> list[Counted] | 
     if "desc-processed" in one.path:
         return []
     only = [text for text in spec.data.only if text.rpartition("/")[0] in one.path]
+    if spec.data.only and not only:
+        return []
     return [TAKEN_FOR[layout]] * (len(only) or len(listed) or 1)
 
 
 def _wanted(one: Listed, spec: StudySpec) -> bool:
-    mine = f"{one.session}/{one.probe}".lower()
-    return not spec.data.only or any(mine.startswith(text.lower()) for text in spec.data.only)
+    mine = [text.rpartition("/")[2] for text in spec.data.only if one.session in text]
+    return not spec.data.only or any(_same_probe(one.probe, text) for text in mine)
+
+
+def _same_probe(probe: str, text: str) -> bool:
+    """Whether a text of a series' path is of this probe, or of every one."""
+    return text.lower().rstrip("_") in ("probe", probe.lower(), f"probe_{probe}".lower())
 
 
 def _look_into(
