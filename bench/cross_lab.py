@@ -52,13 +52,15 @@ LABS = ("allen", "ibl")
 FULL, NARROW = LfpParams(), LfpParams(lowpass_hz=100.0, target_rate_hz=250.0)
 MEDIAN = LfpParams(reference="median")
 EQUAL = LfpParams(reference="median", equalise_to_hz=250.0)
+SOFT = AugmentParams(gain_db=3.0, lowpass_hz=(500.0, 1000.0))
+"""Of a signal whose gain and filter were already undone."""
 PLAIN, OURS = "full band", "equalised, augmented"
 ARMS = {
     PLAIN: (FULL, None),
     "full band, augmented": (FULL, AugmentParams()),
     "median, augmented": (MEDIAN, AugmentParams()),
     "equalised": (EQUAL, None),
-    OURS: (EQUAL, AugmentParams()),
+    OURS: (EQUAL, SOFT),
     "100 Hz": (NARROW, None),
     "100 Hz, augmented": (NARROW, AugmentParams()),
 }

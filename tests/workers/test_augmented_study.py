@@ -1,4 +1,4 @@
-"""The variants of the study across laboratories that augment what they train on."""
+"""The variants of the study across laboratories that harmonise what they train on."""
 
 from pathlib import Path
 
@@ -21,4 +21,23 @@ def test_the_augmented_variant_is_the_one_below_100_hz_but_for_its_augmentation(
         for before, after in zip(one.stages, other.stages, strict=True):
             wanted = AugmentParams() if one.family == "lfp2vec" else None
             assert before.augment is None
+            assert after == before.model_copy(update={"augment": wanted})
+
+
+@pytest.mark.parametrize("twin", [False, True])
+@pytest.mark.parametrize("direction", ["allen-ibl", "ibl-allen"])
+def test_the_equalised_variant_is_that_of_the_full_band_but_for_signal_and_augmentation(
+    direction, twin
+):
+    names = [f"{direction}.k0", f"{direction}.equalised-augmented"]
+    plain, equal = read_experiment(FILE, twin=twin, only=names).specs
+    assert equal.lfp == plain.lfp.model_copy(
+        update={"reference": "median", "equalise_to_hz": 250.0}
+    )
+    for part in ("data", "windows", "split", "analyses"):
+        assert getattr(plain, part).digest == getattr(equal, part).digest
+    soft = AugmentParams(gain_db=3.0, lowpass_hz=(500.0, 1000.0))
+    for one, other in zip(plain.model, equal.model, strict=True):
+        wanted = soft if one.family == "lfp2vec" else None
+        for before, after in zip(one.stages, other.stages, strict=True):
             assert after == before.model_copy(update={"augment": wanted})
