@@ -55,7 +55,8 @@ class Archive(ThreadingHTTPServer):
     """Dandisets by id, their versions (the last is the most recent), and what goes wrong.
 
     `faults` has a list by piece of URL path: each request that holds the piece takes the first,
-    ``...`` stays. A fault is a status code, or ``slow`` (never answers), ``cut`` (sends half),
+    ``...`` stays. A fault is a status code, or ``slow`` (never answers), ``busy`` (come again in a
+    day), ``stalls`` (headers, and no body), ``cut`` (sends half),
     ``refuse ranges``, ``short`` (the file lost its last byte), ``flip`` (one byte is another),
     ``other part`` (a range is answered with what lies 1,000 bytes before it).
     """
@@ -129,6 +130,14 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(f"{path} {self.headers.get('Range', '')}".strip())
         fault = self.server.fault_of(path)
         if fault == "slow":
+            time.sleep(self.server.patience_s)
+            self.close_connection = True
+        elif fault == "busy":
+            self._reply({"detail": "busy"}, 503, {"Retry-After": "86400"})
+        elif fault == "stalls":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
             time.sleep(self.server.patience_s)
             self.close_connection = True
         elif isinstance(fault, int):
@@ -250,9 +259,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
             self.server.sent[asset.path] += len(body)
 
-    def _reply(self, body, code=200):
+    def _reply(self, body, code=200, more=()):
         text = json.dumps(body).encode()
         self.send_response(code)
+        for name, value in dict(more).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

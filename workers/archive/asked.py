@@ -28,10 +28,10 @@ class Asked:
 
 
 @contextmanager
-def hurried(seconds: float = HURRY_S) -> Iterator[None]:
-    """Ask servers no longer than this, unless ``$FIELDBASE_PATIENCE`` says how long."""
+def hurried() -> Iterator[None]:
+    """Ask servers no longer than `HURRY_S`, unless ``$FIELDBASE_PATIENCE`` says how long."""
     told = os.environ.get("FIELDBASE_PATIENCE")
-    os.environ["FIELDBASE_PATIENCE"] = told or str(seconds)
+    os.environ["FIELDBASE_PATIENCE"] = told or str(HURRY_S)
     try:
         yield
     finally:
