@@ -8,10 +8,10 @@ import pandas as pd
 
 from pipeline.recording import WindowSet
 
-from . import analysis, dataset, prediction
-from ._answers import held_out_answers, score_stored
+from . import analysis, dataset
+from ._answers import held_out_answers, predictions_of, score_stored
 from ._names import clip
-from ._roles import member_windows, role_masks
+from ._roles import members_windows, role_masks
 
 Scores = list[dict[str, Any]]
 WHERE = ("session", "subject", "channel", "start_s", "region", "insertion", "shank")
@@ -72,7 +72,12 @@ def gather(asked: dict[str, Any], change=None):
         indices (a control). None takes the stored ones.
     """
     split = asked["task"]["eval_split"]
-    parts = [_held_out(member, split, change) for member in asked["inputs"]]
+    rows = predictions_of(asked["inputs"])
+    windowsets = members_windows(split, {row["windows"] for row in rows.values()})
+    parts = []
+    for member in asked["inputs"]:
+        row = rows[member["prediction"]]
+        parts.append(_held_out(member, row, windowsets[row["windows"]], split, change))
     kind = {part[0] for part in parts}
     if len(kind) != 1:
         raise LookupError(f"an evaluation needs outputs of one kind, got {sorted(kind)}")
@@ -86,16 +91,13 @@ def add_lab(rows: pd.DataFrame, split: str) -> pd.DataFrame:
 
     Intervals then resample labs.
     """
-    params = dataset.SplitParamSet.get((dataset.SplitTask & {"split": split}).fetch1())
-    if params.by != "lab":
+    joined = dataset.SplitTask * dataset.SplitParamSet.proj("split_by")
+    if (joined & {"split": split}).fetch1("split_by") != "lab":
         return rows
     return rows.assign(lab=rows["subject"].str.split("/", n=1).str[0])
 
 
-def _held_out(member: dict[str, Any], split: str, change):
-    task = prediction.PredictionTask & {"prediction": member["prediction"]}
-    row = (prediction.Prediction * task).fetch1()
-    windowset = member_windows(split, row["windows"])
+def _held_out(member: dict[str, Any], row: dict[str, Any], windowset: WindowSet, split, change):
     test = role_masks(split, member["input_fold"], windowset).get("test")
     if test is None:
         raise LookupError(f"{windowset.session} is not held out in fold {member['input_fold']}")
@@ -110,23 +112,43 @@ def _held_out(member: dict[str, Any], split: str, change):
 
 def where(windowset: WindowSet, window: np.ndarray, site: np.ndarray) -> pd.DataFrame:
     """Who, where and when each row of an array is: the columns in `WHERE`."""
-    table = pd.DataFrame({"start_s": windowset.start_s[window]})
-    table["session"] = windowset.session
-    table["subject"] = f"{windowset.source}/{windowset.subject}"
-    if len(windowset.channels) and (site >= 0).all():
-        channels = windowset.channels
-        table["channel"] = (channels["probe"] + ":" + channels["channel"].astype(str)).to_numpy()[
-            site
-        ]
-        insertion = windowset.session + " " + channels["probe"]
-        shank = channels["shank"].map(lambda n: "" if pd.isna(n) else f" shank {n:g}")
-        table["insertion"] = insertion.to_numpy()[site]
-        table["shank"] = (insertion + shank).to_numpy()[site]
-        table["region"] = channels["region"].to_numpy(dtype=object)[site]
-    else:
-        table["channel"], table["insertion"], table["region"] = "all", windowset.session, None
-        table["shank"] = windowset.session
-    return table[list(WHERE)]
+    known = len(windowset.channels) > 0 and bool((site >= 0).all())
+    places = _sites(windowset) if known else _whole(windowset)
+    table = places.iloc[site if known else np.zeros(len(window), int)].reset_index(drop=True)
+    table.insert(WHERE.index("start_s"), "start_s", windowset.start_s[window])
+    return table
+
+
+def _sites(windowset: WindowSet) -> pd.DataFrame:
+    """Who and where each channel is."""
+    channels, name = windowset.channels, windowset.session
+    insertions = [f"{name} {probe}" for probe in channels["probe"]]
+    shanks = ["" if pd.isna(n) else f" shank {n:g}" for n in channels["shank"]]
+    places = zip(channels["probe"], channels["channel"], strict=True)
+    return pd.DataFrame(
+        {
+            "session": name,
+            "subject": f"{windowset.source}/{windowset.subject}",
+            "channel": [f"{probe}:{channel}" for probe, channel in places],
+            "region": channels["region"].tolist(),
+            "insertion": insertions,
+            "shank": [place + shank for place, shank in zip(insertions, shanks, strict=True)],
+        }
+    )
+
+
+def _whole(windowset: WindowSet) -> pd.DataFrame:
+    """Who all channels of a recording are, where rows are not of one."""
+    name = windowset.session
+    row = {
+        "session": name,
+        "subject": f"{windowset.source}/{windowset.subject}",
+        "channel": "all",
+        "region": None,
+        "insertion": name,
+        "shank": name,
+    }
+    return pd.DataFrame([row])
 
 
 def resampled(rows: pd.DataFrame, minimum: int):

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from . import prediction
+from ._tables import among
 
 SAID = ("probe", "channel", "predicted", "best", "confidence", "n_voting")
 
@@ -17,14 +18,23 @@ def stored_answers(name: str, channels: pd.DataFrame) -> pd.DataFrame:
     return frame.merge(channels[["probe", "channel", "region"]], on=["probe", "channel"])
 
 
+def predictions_of(inputs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Predictions among the inputs of an evaluation, with what was asked, by name."""
+    asked = among([{"prediction": member["prediction"]} for member in inputs])
+    rows = (prediction.Prediction * prediction.PredictionTask & asked).to_dicts()
+    return {row["prediction"]: row for row in rows}
+
+
 def held_out_answers(asked: dict[str, Any]) -> pd.DataFrame:
     """Stored answers of every input of an evaluation; ``subject``, ``session``, ``channel`` too."""
-    from ._roles import member_windows
+    from ._roles import members_windows
 
+    rows = predictions_of(asked["inputs"])
+    heard = {row["windows"] for row in rows.values()}
+    windowsets = members_windows(asked["task"]["eval_split"], heard)
     parts = []
     for member in asked["inputs"]:
-        task = prediction.PredictionTask & {"prediction": member["prediction"]}
-        windowset = member_windows(asked["task"]["eval_split"], task.fetch1("windows"))
+        windowset = windowsets[rows[member["prediction"]]["windows"]]
         said = stored_answers(member["prediction"], windowset.channels)
         subject = f"{windowset.source}/{windowset.subject}"
         parts.append(said.assign(session=windowset.session, subject=subject))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ._roles import member_windows
+from ._roles import members_windows
 
 
 def count_signals(split: str, names: Iterable[str]) -> pd.DataFrame:
@@ -15,8 +15,7 @@ def count_signals(split: str, names: Iterable[str]) -> pd.DataFrame:
     from pipeline.evaluation.copies import Recorded, correlate_channels, independent_channels
 
     recorded = []
-    for name in sorted(set(names)):
-        windowset = member_windows(split, name)
+    for _, windowset in sorted(members_windows(split, names).items()):
         if windowset.lfp is None:
             continue
         recorded.append(

@@ -8,9 +8,10 @@ import pandas as pd
 
 from pipeline.recording import WindowSet
 
-from . import analysis, embedding, training
+from . import analysis, dataset, embedding, training
 from ._analyse import Scores, add_lab, resampled, score_rows, where
-from ._roles import member_windows, role_masks
+from ._roles import masks_of, members_windows
+from ._tables import among
 
 TRAIN = ("train", "support")
 
@@ -40,24 +41,26 @@ def probe(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
 def load_vectors(asked: dict[str, Any]) -> list[Vectors]:
     """One Vectors per training among the inputs."""
     split = asked["task"]["eval_split"]
-    rows = [
-        (embedding.Embedding * embedding.EmbeddingTask * training.TrainingTask & member).fetch1()
-        for member in [{"embedding": item["embedding"]} for item in asked["inputs"]]
-    ]
+    names = [item["embedding"] for item in asked["inputs"]]
+    joined = embedding.Embedding * embedding.EmbeddingTask * training.TrainingTask.proj("fold")
+    found = joined.proj("training", "windows", "fold", "vectors", "window_index", "site_index")
+    rows = (found & among([{"embedding": name} for name in names])).to_dicts()
+    by_name = {row["embedding"]: row for row in rows}
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        grouped.setdefault(row["training"], []).append(row)
-    windowsets = {name: member_windows(split, name) for name in {row["windows"] for row in rows}}
+    for name in names:
+        grouped.setdefault(by_name[name]["training"], []).append(by_name[name])
+    windowsets = members_windows(split, {row["windows"] for row in rows})
     return [_vectors(split, group, windowsets) for group in grouped.values()]
 
 
 def _vectors(split: str, rows: list[dict[str, Any]], windowsets: dict[str, WindowSet]) -> Vectors:
     blocks, frames = [], []
+    parts = (dataset.SplitAssignment & {"split": split, "fold": rows[0]["fold"]}).to_dicts()
     for row in rows:
         windowset = windowsets[row["windows"]]
         window, site = row["window_index"].load(), row["site_index"].load()
         frame = where(windowset, window, site)
-        masks = role_masks(split, row["fold"], windowset)
+        masks = masks_of(parts, windowset)
         empty = np.zeros(len(windowset), bool)
         frame["train"] = np.any([masks.get(role, empty) for role in TRAIN], axis=0)[window]
         frame["test"] = masks.get("test", empty)[window]

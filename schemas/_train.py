@@ -10,7 +10,7 @@ from pipeline.recording import WindowSet
 from . import dataset, session, training, windows
 from ._cache import open_folder
 from ._digests import digest_folder
-from ._load import load_windows
+from ._load import load_each
 from ._names import clip
 from ._unfinished import Workplace, open_workplace
 
@@ -120,10 +120,9 @@ def load_role(split: str, fold: int, roles: tuple[str, ...]) -> list[WindowSet]:
     for part in parts.to_dicts(order_by="windows, block"):
         blocks.setdefault(part["windows"], []).append(part)
         labels[part["windows"]] = part["label_set"]
-    loaded = [
-        load_windows(name, **about, label_set=labels[name], blocks=stretches)
-        for name, stretches in blocks.items()
-    ]
+    if not blocks:
+        return []
+    loaded = load_each(labels, **about, blocks=blocks).values()
     return [windowset for windowset in loaded if len(windowset)]
 
 
