@@ -30,14 +30,14 @@ class Registered:
 def register(
     patterns: Iterable[str], *, base: Path, lab: str | None = None,
     mapping: dict[str, Any] | None = None, subjects: str | None = None,
-    notes: list[str] | None = None, say: Say = lambda text: None,
+    notes: list[str] | None = None, asked: Asked | None = None, say: Say = lambda text: None,
 ) -> list[str]:  # fmt: skip
     """Insert an NwbFile row for each file that `patterns` name; their keys, in order.
 
     A file that changed since it was registered keeps its newest row, of which nothing more can
-    be read; ``notes`` gets a sentence about it.
+    be read; ``notes`` gets a sentence about it. ``asked`` as in `stand`.
     """
-    standings = stand(patterns, base=base, mapping=mapping, subjects=subjects, say=say)
+    standings = stand(patterns, base=base, mapping=mapping, subjects=subjects, asked=asked, say=say)
     done = enter_all(standings, lab=lab)
     if notes is not None:
         notes += done.changed.values()

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from schemas import analysis, anatomy, dataset, embedding, prediction, recording, training, windows
 from schemas._tables import among
 
+from ..archive.asked import Asked
+from ..archive.find import find
+from ..archive.found import ArchiveAway
 from ..ingest import SourceError, register
 from ..making import make_rows
 from ..register import register_study_model
@@ -31,7 +35,7 @@ class Outcome:
 
 
 def run_study(
-    spec: StudySpec, *, base, device: str = "cpu", wait: bool = False,
+    spec: StudySpec, *, base: Path, device: str = "cpu", wait: bool = False,
     say: Say = lambda text: None,
     on_epoch: Callable[[Step], None] | None = None,
 ) -> Outcome:  # fmt: skip
@@ -55,17 +59,7 @@ def run_study(
     """
     outcome = Outcome(wait=wait)
     plan.enter_study(spec)
-    data, notes = spec.data, outcome.notes
-    try:
-        files = register(
-            data.recordings, base=base, lab=data.lab, mapping=data.mapping, subjects=data.subjects,
-            notes=notes, say=say,
-        )  # fmt: skip
-    except SourceError as error:
-        raise plan.not_here(data, error) from error
-    say(f"{len(files)} files")
-    for file in files:
-        plan.remember(spec.study.name, "nwb_file", file)
+    files = register_recordings(spec, base=base, notes=outcome.notes, say=say)
     _populate(recording.Ingestion, [{"nwb_file": f} for f in files], outcome, say)
     members = plan.request_windows(spec, files)
     outcome.notes += members.notes
@@ -103,6 +97,42 @@ def run_study(
         _wanted(spec, table, table.tasks.key, outcome, say, {"device": device})
     _register(spec, outcome, say)
     return outcome
+
+
+def register_recordings(
+    spec: StudySpec, *, base: Path, notes: list[str], say: Say = lambda text: None
+) -> list[str]:
+    """Keys of the files that a study's recordings stand for, as the study's; nothing is read.
+
+    Of recordings that it may lack, those that are not there are left out, and ``notes`` says so.
+
+    Raises
+    ------
+    SourceError
+        If another one is not there, or the archive does not answer.
+    """
+    data, asked, lacking = spec.data, Asked(), set()
+    for name in data.may_lack:
+        try:
+            find([name], base=base, subjects=data.subjects, asked=asked)
+        except ArchiveAway:
+            raise
+        except SourceError as error:
+            lacking.add(name)
+            notes.append(f"left out, as the study allows: {error}")
+            say(notes[-1])
+    there = [name for name in data.recordings if name not in lacking]
+    try:
+        files = register(
+            there, base=base, lab=data.lab, mapping=data.mapping, subjects=data.subjects,
+            notes=notes, asked=asked, say=say,
+        )  # fmt: skip
+    except SourceError as error:
+        raise plan.not_here(data, error) from error
+    say(f"{len(files)} files")
+    for file in files:
+        plan.remember(spec.study.name, "nwb_file", file)
+    return files
 
 
 def _register(spec: StudySpec, outcome: Outcome, say: Say) -> None:

@@ -51,7 +51,9 @@ class Conditions(Params):
 class Data(Params):
     """Which recordings, which of their signals, which labels."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"only", "subjects", "obtain", "conditions"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"only", "subjects", "obtain", "conditions", "may_lack"}
+    )
     recordings: tuple[str, ...] = Field(min_length=1, description="paths, globs or URLs")
     lab: str | None = Field(None, description="laboratory, where the files do not say")
     modalities: tuple[Literal["lfp", "spikes", "behavior", "features"], ...] = ("lfp",)
@@ -69,6 +71,9 @@ class Data(Params):
     subjects: str | None = Field(
         None, description="lfpack's files: table that says whose each recording is, or each"
     )
+    may_lack: tuple[str, ...] = Field(
+        (), description="recordings without which the study runs where the archive lacks them"
+    )
     obtain: str = Field("", description="how to get the recordings, said where they are missing")
     conditions: Conditions | None = Field(None, description="for labels = 'condition'")
 
@@ -76,6 +81,9 @@ class Data(Params):
     def _told(self):
         if (self.labels == "condition") != (self.conditions is not None):
             raise ValueError("labels = 'condition' and [data.conditions] go together")
+        strange = sorted(set(self.may_lack) - set(self.recordings))
+        if strange:
+            raise ValueError(f"may_lack names {strange}, which are none of the recordings")
         return self
 
 

@@ -26,23 +26,27 @@ def catalogue():
 
 def write_experiments(folder):
     """Bytes by dandiset and path of everything public that the experiments name."""
-    files = {"000021": {}, "000022": {}, "000409": {}, "000121": {}, "000070": {}}
-    allen, ibl = (_template(folder / kind, layout=kind, probes=n) for kind, n in
-                  (("allen", 6), ("ibl", 2)))  # fmt: skip
+    files = {"000021": {}, "000022": {}, "000409": ibl_files(folder), "000121": {}, "000070": {}}
+    allen = _template(folder / "allen", layout="allen", probes=6)
     for place, row in enumerate(catalogue()["allen"]):
         subject = f"{699_000_000 + place}"  # DANDI's is not the specimen's
         probes = [probe["probe"] for probe in row["probes"]]
         silent = [probe["probe"] for probe in row["probes"] if "flaw" in probe]
-        made = _renamed(allen, subject, row["session"], probes, silent)
-        files[row["dandiset"]] |= made
-    for eid, subject in {row["eid"]: row["subject"] for row in catalogue()["ibl"]}.items():
-        files["000409"] |= _renamed(ibl, subject, eid)
+        files[row["dandiset"]] |= _renamed(allen, subject, row["session"], probes, silent)
     for dandiset, names in MONKEYS.items():
         brain = {"layout": "generic", "hardware": "nhp", "brain": "macaque", "probes": 2}
         arrays = _template(folder / dandiset, **brain)
         for name in names:
             files[dandiset] |= _renamed(arrays, name, f"{name}-20090601")
     return files
+
+
+def ibl_files(folder):
+    """Bytes by path of IBL's sessions, two probes in each."""
+    session = _template(folder / "ibl", layout="ibl", probes=2)
+    subjects = {row["eid"]: row["subject"] for row in catalogue()["ibl"]}
+    parts = [_renamed(session, subject, eid) for eid, subject in subjects.items()]
+    return {path: data for part in parts for path, data in part.items()}
 
 
 def write_private(folder):
