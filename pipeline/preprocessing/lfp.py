@@ -49,7 +49,7 @@ class LfpParams(Params):
         "here (Hz), no signal beyond; None: as is",
     )  # fmt: skip
     equalise_resolution_hz: float = Field(
-        1.0, gt=0, le=10, description="how finely that spectrum is followed (Hz)"
+        8.0, gt=0, le=50, description="how finely that spectrum is followed (Hz)"
     )
     equalise_stretches: int = Field(
         16, ge=1, description="of four seconds, at most so many to measure it on"

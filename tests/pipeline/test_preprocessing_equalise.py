@@ -15,7 +15,7 @@ from pipeline.preprocessing import (
 
 RATE = 500.0
 PLAIN = LfpParams(highpass_hz=1.0, lowpass_hz=None, bad_channels="given")
-EQUAL = PLAIN.model_copy(update={"equalise_to_hz": 100.0})
+EQUAL = PLAIN.model_copy(update={"equalise_to_hz": 100.0, "equalise_resolution_hz": 1.0})
 BAND = slice(2, 90)
 
 
@@ -54,11 +54,15 @@ def differ(one, other):
     return float((one - other).std() / one.std())
 
 
-@pytest.mark.parametrize("reference", ["none", "average"])
-def test_a_known_filter_and_gain_leave_nothing_behind(reference):
+@pytest.mark.parametrize(
+    ("reference", "resolution_hz"), [("none", 1.0), ("average", 1.0), ("average", 8.0)]
+)
+def test_a_known_filter_and_gain_leave_nothing_behind(reference, resolution_hz):
     here, there = field(), elsewhere(field())
     plain = PLAIN.model_copy(update={"reference": reference})
-    equal = EQUAL.model_copy(update={"reference": reference})
+    equal = EQUAL.model_copy(
+        update={"reference": reference, "equalise_resolution_hz": resolution_hz}
+    )
     assert differ(run(here, plain), run(there, plain)) > 0.5
     assert differ(run(here, equal), run(there, equal)) < 0.03
 
