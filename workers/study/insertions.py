@@ -1,5 +1,8 @@
 """What the report draws of each probe: power, predicted region, confidence and file label."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,8 +11,8 @@ import pandas as pd
 from pipeline.analyses.report_data import InsertionReport
 from pipeline.analyses.spectra import SpectraParams, phase_profile, power_spectra
 from pipeline.recording import WindowSet
-from schemas import prediction
-from schemas._doubt import Doubts
+from schemas import prediction, training
+from schemas._doubt import Doubts, find_doubts, why_not_new
 from schemas._infer import channel_rows
 from schemas._roles import member_windows, role_masks
 
@@ -56,8 +59,24 @@ def insertion_reports(spec: StudySpec) -> list[InsertionReport]:
             said = answers(keys[0])
         else:
             said = held_out_answers(windowset, keys, masks)
-        made += draw_probes(windowset, said, first.name, np.any(masks, axis=0), join=True)
+        drawn = draw_probes(windowset, said, first.name, np.any(masks, axis=0), join=True)
+        told = not_asked(spec, [final["training"] for final in by])
+        made += [replace(one, notes=(*one.notes, *told)) for one in drawn]
     return made[:MOST]
+
+
+def not_asked(spec: StudySpec, trainings: list[str]) -> list[str]:
+    """A sentence where answers name regions and nobody asked whether a channel is in a new one."""
+    if spec.data.labels is None or spec.data.conditions is not None:
+        return []
+    if spec.analyses.postprocess.known_kept == 1:
+        why = "known_kept is 1, `fieldbase locate` asks"
+    else:
+        reasons = {why_not_new(name) for name in trainings}
+        if None in reasons:
+            return []
+        why = "; ".join(sorted(reasons))
+    return [f"not asked: whether a channel lies in a region that no training had ({why})"]
 
 
 def held_out_answers(
@@ -66,9 +85,10 @@ def held_out_answers(
     """Answers per channel where a recording was cut in time: from held-out windows alone.
 
     The stored answers put together all windows of a recording, among them those trained on; here
-    each window is answered by the fold that held it out.
+    each window is answered by the fold that held it out. How far a channel is from what was
+    trained on is the mean over folds, each asked about its own held-out windows.
     """
-    parts, post = [], None
+    parts, doubts, post = [], [], None
     for key, held_out in zip(keys, masks, strict=True):
         rows = (prediction.Prediction * prediction.PredictionTask & key).to_dicts()
         for row in rows[:1]:
@@ -76,6 +96,9 @@ def held_out_answers(
             keep, post = held_out[window], prediction.PostprocessParamSet.get(row)
             site = row["site_index"].load()[keep]
             parts.append((row["output_classes"], row["outputs"].load()[keep], window[keep], site))
+            if post.known_kept < 1 or post.unknown_beyond < 1:
+                learned = (training.Training & key).proj("domain", "classes").fetch1()
+                doubts.append(find_doubts(windowset.take(held_out), learned, None))
     if post is None:
         return pd.DataFrame(columns=list(ANSWER))
     classes = list(dict.fromkeys(name for part in parts for name in part[0]))
@@ -84,8 +107,24 @@ def held_out_answers(
         block[:, [classes.index(name) for name in names]] = found
     window, site = (np.concatenate([part[at] for part in parts]) for at in (2, 3))
     said = Said(np.concatenate(outputs), window, site)
-    rows = channel_rows(said, classes, windowset, post, Doubts())
+    rows = channel_rows(said, classes, windowset, post, join_doubts(doubts))
     return pd.DataFrame(rows, columns=list(ANSWER))
+
+
+def join_doubts(parts: Sequence[Doubts]) -> Doubts:
+    """Doubts of several folds about the same channels: the mean of what each could tell."""
+    domain = _mean([one.domain.channel_quantile for one in parts if one.domain is not None])
+    novelty = _mean([one.novelty for one in parts if one.novelty is not None])
+    return Doubts(None if domain is None else SimpleNamespace(channel_quantile=domain), novelty)
+
+
+def _mean(parts: list[np.ndarray]) -> np.ndarray | None:
+    """Of what is known of each channel; NaN where nothing is."""
+    if not parts:
+        return None
+    known = np.isfinite(parts)
+    total = np.where(known, parts, 0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def answers(key: dict[str, str]) -> pd.DataFrame:
