@@ -48,13 +48,17 @@ def overall_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [k for k in ("study", "model", "split", "seed", "level", "scheme", "metric")
             if k in scores]  # fmt: skip
-    rows = []
-    for _, group in scores.groupby(keys, sort=False, dropna=False):
-        pooled = group[is_pooled(group)]
-        if len(pooled) or len(group) == 1:
-            rows += (pooled if len(pooled) else group).to_dict("records")
+    groups: dict[int, list[int]] = {}
+    for at, group in enumerate(scores.groupby(keys, sort=False, dropna=False).ngroup()):
+        groups.setdefault(group, []).append(at)
+    pooled, records, rows = is_pooled(scores).to_numpy(), scores.to_dict("records"), []
+    for places in groups.values():
+        chosen = [at for at in places if pooled[at]] or places
+        if len(chosen) < len(places) or pooled[chosen].all() or len(places) == 1:
+            rows += [records[at] for at in chosen]
             continue
-        row = group.iloc[0].to_dict()
+        group = scores.iloc[places]
+        row = dict(records[places[0]])
         for name in ("value", "chance"):
             row[name] = pd.to_numeric(group[name]).mean() if name in group else None
         row |= {"n": pd.to_numeric(group["n"]).sum() if "n" in group else None}

@@ -36,13 +36,14 @@ def write_experiment(experiment: Experiment, target: Path) -> list[Path]:
     StudyError
         If none of the studies has a score.
     """
-    pages, done, waiting = [], [], []
+    pages, done, waiting, scores = [], [], [], {}
     for member in experiment.members:
-        if not len(schemas.scores(member.spec.study.name)):
-            waiting.append(member.spec.study.name)
+        name = member.spec.study.name
+        scores[name] = schemas.scores(name)
+        if not len(scores[name]):
+            waiting.append(name)
             continue
-        place = target.with_name(f"{member.spec.study.name}.html")
-        pages.append(write_report(member.spec, place))
+        pages.append(write_report(member.spec, target.with_name(f"{name}.html"), scores[name]))
         done.append(member)
     if not done:
         raise StudyError(
@@ -57,7 +58,7 @@ def write_experiment(experiment: Experiment, target: Path) -> list[Path]:
         name=experiment.name,
         question=about.question or about.title or experiment.name,
         synthetic=synthetic,
-        rows=compare(done, experiment.published),
+        rows=compare(done, experiment.published, scores),
         source=about.source,
         links=[(path.stem, path.name) for path in pages],
         notes=[*notes, *about.not_to_conclude],
@@ -70,18 +71,25 @@ def write_experiment(experiment: Experiment, target: Path) -> list[Path]:
     return [target.resolve(), *pages]
 
 
-def compare(members: list[Member], published: tuple[Published, ...]) -> pd.DataFrame:
+def compare(
+    members: list[Member],
+    published: tuple[Published, ...],
+    scores: dict[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
     """One row per arm, model, level and metric: the paper's value, ours by both protocols.
 
     Rows are joined on the metric and the level, so a value never stands beside another measure.
     Pooled scores are taken; where there is a single fold, that one. A model that heard the subjects
-    it is tested on is named for it.
+    it is tested on is named for it. ``scores`` are those of the studies by name, where they were
+    fetched before.
     """
     named: dict[str, str] = {}
     lines: dict[tuple, dict[str, Any]] = {}
     for member in members:
         named |= {a: b for a, b in shown_names(member.spec).items() if a not in named or a != b}
-        for row in _lead(schemas.scores(member.spec.study.name)).to_dict("records"):
+        name = member.spec.study.name
+        mine = schemas.scores(name) if scores is None else scores[name]
+        for row in _lead(mine).to_dict("records"):
             key = (member.arm, row["model"], row["level"], row["metric"], row["detail"])
             line = lines.setdefault(key, {})
             for what in OURS:

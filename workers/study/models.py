@@ -133,24 +133,23 @@ def _evaluation(spec, split, model: Model, seed, fold, finals) -> str:
         **analysis.EvalParamSet.register(None, spec.analyses.evaluation),
     }
     chosen = [f for f in finals if fold is None or f["fold"] == fold]
-    inputs = [
-        {"training": f["training"], "windows": name, "fold": f["fold"], **post}
-        for f in chosen
-        for name in windows_of(split, f["fold"], ("test",))
-    ]
     members = [
         {
-            "prediction": prediction.PredictionTask.ensure(
-                **{k: v for k, v in row.items() if k != "fold"}
-            )["prediction"],
+            "prediction": _mark(prediction.PredictionTask, f, name, post),
             "input_split": split,
-            "input_fold": row["fold"],
+            "input_fold": f["fold"],
         }
-        for row in inputs
+        for f in chosen
+        for name in windows_of(split, f["fold"], ("test",))
     ]
     asked = analysis.EvaluationTask.ensure(inputs=members, **content)["evaluation"]
     remember(spec.study.name, "evaluation_task", asked, model.name)
     return asked
+
+
+def _mark(table, final: dict[str, Any], name: str, params: dict[str, str]) -> str:
+    """What `request_answers` asked of a training and these windows."""
+    return table.mark(None, {"training": final["training"], "windows": name, **params})
 
 
 def _controls(spec: StudySpec, beside: dict[str, str], kinds: set[str], seed: int) -> None:
@@ -182,7 +181,7 @@ def _probe(
     embed = embedding.EmbedParamSet.register(None, model.embed)
     alone = finals[0] if len(finals) == 1 else {"training": None, "fold": None}
     members = [
-        embedding.EmbeddingTask.ensure(training=final["training"], windows=name, **embed)
+        {"embedding": _mark(embedding.EmbeddingTask, final, name, embed)}
         for final in finals
         for name in windows_of(split, final["fold"], ROLE_ORDER)
     ]

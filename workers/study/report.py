@@ -37,15 +37,20 @@ HEADLINES = (
 MAP_ROWS = 2000
 
 
-def write_report(spec: StudySpec, target: Path) -> Path:
+def write_report(spec: StudySpec, target: Path, scores: pd.DataFrame | None = None) -> Path:
     """Write the page; the path of the file.
+
+    Parameters
+    ----------
+    scores
+        The study's, as `schemas.scores` gives them; None fetches them.
 
     Raises
     ------
     StudyError
         If the study has no scores yet.
     """
-    scores = schemas.scores(spec.study.name)
+    scores = schemas.scores(spec.study.name) if scores is None else scores
     if not len(scores):
         raise StudyError(
             f"study {spec.study.name!r} has no scores yet; run it first: fieldbase study run FILE"
