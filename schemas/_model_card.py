@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
+from pipeline.preprocessing.splits import Assignment, select_windows
+
 from . import analysis, dataset, prediction, session, training, windows
 from ._registered import training_members
 
@@ -79,19 +83,35 @@ def _number(row: dict[str, Any]) -> dict[str, Any]:
 
 def _roles(where: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Subjects, sessions and windows of each role of a fold."""
-    parts = dataset.SplitAssignment.proj("role", "windows") & where
-    told = parts * windows.WindowsTask.proj("session") * windows.Windows.proj("n_windows")
-    rows = (told * session.Session.proj("source", "subject")).to_dicts()
+    parts = dataset.SplitAssignment & where
+    told = parts * windows.WindowsTask.proj("session", "window_params")
+    told = (
+        told * windows.WindowParamSet.proj("length_s") * session.Session.proj("source", "subject")
+    )
+    rows = (told * windows.Windows.proj("n_windows", "window_start_s")).to_dicts()
     found: dict[str, dict[str, Any]] = {}
     for role in dict.fromkeys(row["role"] for row in rows):
         mine = [row for row in rows if row["role"] == role]
-        cut = {row["windows"]: row["n_windows"] for row in mine}
         found[role] = {
             "subjects": _subjects(mine),
             "sessions": len({row["session"] for row in mine}),
-            "windows": sum(cut.values()),
+            "windows": sum(_count(mine, name) for name in {row["windows"] for row in mine}),
         }
     return found
+
+
+def _count(rows: list[dict[str, Any]], name: str) -> int:
+    """Windows of one recording that play a role: those in any of its stretches."""
+    stretches = [row for row in rows if row["windows"] == name]
+    limits = ("block_start_s", "block_stop_s", "max_windows")
+    if any(all(row[limit] is None for limit in limits) for row in stretches):
+        return stretches[0]["n_windows"]
+    starts = np.asarray(stretches[0]["window_start_s"].load(), float)
+    chosen = [
+        select_windows(starts, row["length_s"], Assignment("", "", *(row[x] for x in limits)))
+        for row in stretches
+    ]
+    return int(np.any(chosen, axis=0).sum())
 
 
 def _subjects(rows: list[dict[str, Any]]) -> list[str]:

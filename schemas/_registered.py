@@ -45,15 +45,27 @@ def register_model(name: str, trained: str, *, chosen: dict[str, Any] | None = N
             f"model {name!r} is training {row['training'][:12]}; asked to make it {trained[:12]}. "
             "Choose another name, or delete that row of training.RegisteredModel"
         )
-    card = {**make_card(trained), **(chosen or {})}
+    card = {**make_card(trained, (chosen or {}).get("study")), **(chosen or {})}
     row = {"registered_model": name, "training": trained, "card": card}
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     training.RegisteredModel.insert1({**row, "model_added": now})
     return card
 
 
-def make_card(trained: str) -> dict[str, Any]:
-    """What a training was made from and what it can say: plain JSON."""
+def make_card(trained: str, study: str | None = None) -> dict[str, Any]:
+    """What a training was made from and what it can say: plain JSON.
+
+    Parameters
+    ----------
+    study
+        Whose post-processing counts; None: that of all studies with this training, or none where
+        they differ.
+
+    Raises
+    ------
+    LookupError
+        If the training is not done or cannot name regions.
+    """
     key = {"training": trained}
     if not training.Training & key:
         raise LookupError(f"training {trained[:12]} is not done; populate training.Training first")
@@ -83,7 +95,7 @@ def make_card(trained: str) -> dict[str, Any]:
         **chain,
         **_who(members),
         "rates_hz": _rates(done["domain"]),
-        "postprocess_params": _postprocess(trained),
+        "postprocess_params": _postprocess(trained, study),
     }
 
 
@@ -181,7 +193,17 @@ def _rates(domain: dict[str, Any]) -> list[float]:
     return sorted(heard)
 
 
-def _postprocess(trained: str) -> str | None:
-    """The post-processing its study asked for."""
-    asked = (prediction.PredictionTask & {"training": trained}).to_arrays("postprocess_params")
-    return str(sorted(asked)[0]) if len(asked) else None
+def postprocessing_of(trained: str) -> dict[str, str]:
+    """How each study that has a training post-processes its answers, by the study's name."""
+    asked = (prediction.PredictionTask & {"training": trained}).to_dicts()
+    params = {row["prediction"]: str(row["postprocess_params"]) for row in asked}
+    members = dataset.StudyMember & {"member_table": "prediction_task"}
+    rows = (members & [{"member": name} for name in params]).to_dicts(order_by="study")
+    return {row["study"]: params[row["member"]] for row in rows}
+
+
+def _postprocess(trained: str, study: str | None) -> str | None:
+    """The post-processing that a study asked for; None where several studies differ."""
+    found = postprocessing_of(trained)
+    ways = {found[study]} if study in found else set(found.values())
+    return ways.pop() if len(ways) == 1 else None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas import session, training
-from schemas._registered import make_card, probe_kinds
+from schemas._registered import make_card, postprocessing_of, probe_kinds
 
 HEARS = ("lfp", "position")
 """What `locate` can give a model."""
@@ -68,7 +68,7 @@ def describe_recording(series: list[dict[str, Any]]) -> Recorded:
 
 
 def find_model(name: str) -> Chosen:
-    """The model of that name, or the training whose digest begins with it.
+    """The model of that name, or the training whose digest begins with it (``DIGEST@STUDY``).
 
     Raises
     ------
@@ -193,17 +193,37 @@ def _from_here(path: Path) -> str:
 
 
 def _by_digest(name: str) -> tuple[str, dict[str, Any]]:
-    hexadecimal = len(name) >= 8 and set(name) <= set("0123456789abcdef")
-    found = training.Training & f"training like '{name}%'" if hexadecimal else []
+    """The training whose digest begins with ``DIGEST`` or ``DIGEST@STUDY``, and its card."""
+    begin, _, study = name.partition("@")
+    hexadecimal = len(begin) >= 8 and set(begin) <= set("0123456789abcdef")
+    found = training.Training & f"training like '{begin}%'" if hexadecimal else []
     digests = list(found.to_arrays("training")) if hexadecimal else []
     if len(digests) == 1:
-        return str(digests[0]), make_card(str(digests[0]))
+        trained = str(digests[0])
+        return trained, _card_of(trained, begin, study)
     known = [row["registered_model"] for row in registered_models()]
     there = f"there are {known}" if known else "none is registered yet"
     raise LocateError(
         f'no model {name!r}; {there}. A study registers its model with `register = "NAME"` '
         f"under [study]; train one: {training_command(None)}"
     )
+
+
+def _card_of(trained: str, begin: str, study: str) -> dict[str, Any]:
+    """The card of a training, with the post-processing of the study that was named."""
+    ways = postprocessing_of(trained)
+    there = ", ".join(f"{begin}@{one}" for one in ways)
+    if study and study not in ways:
+        raise LocateError(
+            f"no study {study!r} has answers of training {begin}; "
+            + (f"ask for {there}" if there else "no study has: leave it out")
+        )
+    if not study and len(set(ways.values())) > 1:
+        raise LocateError(
+            f"training {begin} is of studies that post-process its answers differently: ask for "
+            f"one, --model {there}"
+        )
+    return make_card(trained, study or None)
 
 
 def _lacks(card: dict[str, Any]) -> list[str]:
