@@ -71,22 +71,11 @@ def draw_track(
     tracks
         Orders in which it may meet regions, from the surface.
     """
-    order = tracks[rng.integers(len(tracks))]
-    thickness = [r.thickness_um * rng.lognormal(0, thickness_jitter) for r in order]
-    pitch = span_um / channels
-    from_tip = pitch * np.arange(channels)
-    tip = max(span_um - 0.05 * span_um + rng.normal(0, offset_um), 0.4 * span_um)
-    below_surface = tip - from_tip
-    regions, within = _pass_through(order, thickness, below_surface)
-    ap, lr = rng.normal(8200, 300), rng.normal(7900, 300)
-    return Track(
-        regions,
-        from_tip,
-        within,
-        np.full(channels, ap) + 0.1 * below_surface,
-        below_surface + rng.normal(900, 200),
-        np.full(channels, lr) + 0.15 * below_surface,
-    )
+    way = _draw_way(rng, tracks, thickness_jitter, offset_um)
+    from_tip = span_um / channels * np.arange(channels)
+    below = max(span_um - 0.05 * span_um + way.deeper_um, 0.4 * span_um) - from_tip
+    regions, within = _pass_through(way.order, way.thickness, below)
+    return Track(regions, from_tip, within, *way.places(below))
 
 
 def draw_shanks(
@@ -109,31 +98,58 @@ def draw_shanks(
     channels
         Sites of each shank; the others as in `draw_track`.
     """
-    order = tracks[rng.integers(len(tracks))]
-    thickness = np.array([r.thickness_um * rng.lognormal(0, thickness_jitter) for r in order])
-    tip = max(0.95 * span_um + rng.normal(0, offset_um), 0.4 * span_um)
-    ap, lr, top = rng.normal(8200, 300), rng.normal(7900, 300), rng.normal(900, 200)
-    tilt = rng.normal(0, SHANK_TILT, len(order))
+    way = _draw_way(rng, tracks, thickness_jitter, offset_um)
+    tip = max(0.95 * span_um + way.deeper_um, 0.4 * span_um)
+    tilt = rng.normal(0, SHANK_TILT, len(way.order))
     from_tip = span_um / channels * np.arange(channels)
     parts = []
     for shank in range(shanks):
         below = tip + rng.normal(0, SHANK_OFFSET_UM) - from_tip
-        way = np.linspace(-0.5, 0.5, shanks)[shank] if shanks > 1 else 0.0
-        regions, within = _pass_through(order, list(thickness * np.exp(tilt * way)), below)
-        across = np.full(channels, pitch_um * shank)
-        parts.append((regions, within, below, across, np.full(channels, shank)))
-    regions, within, below, across, number = zip(*parts, strict=True)
-    below, across = np.concatenate(below), np.concatenate(across)
+        across = np.linspace(-0.5, 0.5, shanks)[shank] if shanks > 1 else 0.0
+        regions, within = _pass_through(way.order, way.thickness * np.exp(tilt * across), below)
+        parts.append((regions, within, below))
+    regions, within, below = zip(*parts, strict=True)
+    number = np.repeat(np.arange(shanks), channels)
+    across = pitch_um * number
+    x, y, z = way.places(np.concatenate(below))
     return Track(
         tuple(region for one in regions for region in one),
         np.tile(from_tip, shanks),
         np.concatenate(within),
-        ap + 0.1 * below,
-        top + below,
-        lr + 0.15 * below + across,
-        np.concatenate(number),
+        x,
+        y,
+        z + across,
+        number,
         across,
     )
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What a probe goes through: regions and their thickness (µm), how much deeper than usual it
+    went (µm), and where it enters (CCF, µm).
+    """
+
+    order: tuple[Region, ...]
+    thickness: Float64[np.ndarray, " region"]
+    deeper_um: float
+    ap: float
+    lr: float
+    top: float
+
+    def places(self, below: Float64[np.ndarray, " channel"]) -> tuple[np.ndarray, ...]:
+        """``x, y, z`` of channels so deep below the surface (µm)."""
+        return self.ap + 0.1 * below, self.top + below, self.lr + 0.15 * below
+
+
+def _draw_way(
+    rng: np.random.Generator, tracks: tuple[tuple[Region, ...], ...], jitter: float, offset: float
+) -> _Way:
+    order = tracks[rng.integers(len(tracks))]
+    thickness = np.array([r.thickness_um * rng.lognormal(0, jitter) for r in order])
+    deeper = rng.normal(0, offset)
+    ap, lr, top = rng.normal(8200, 300), rng.normal(7900, 300), rng.normal(900, 200)
+    return _Way(order, thickness, deeper, ap, lr, top)
 
 
 SHANK_OFFSET_UM, SHANK_TILT = 40.0, 0.4
@@ -155,12 +171,14 @@ def draw_array(rng: np.random.Generator, region: Region, *, channels: int, span_
 
 
 def _pass_through(
-    order: tuple[Region, ...], thickness: list[float], below_surface: Float[np.ndarray, " channel"]
+    order: tuple[Region, ...],
+    thickness: Float64[np.ndarray, " region"],
+    below_surface: Float[np.ndarray, " channel"],
 ) -> tuple[tuple[Region, ...], Float64[np.ndarray, " channel"]]:
     """Region of each channel and how far into it the channel lies, from how deep it is (µm)."""
     borders = np.concatenate([[0.0], np.cumsum(thickness)])
     layer = np.clip(np.searchsorted(borders, below_surface, side="right") - 1, 0, len(order) - 1)
-    within = np.clip((below_surface - borders[layer]) / np.array(thickness)[layer], 0, 1)
+    within = np.clip((below_surface - borders[layer]) / thickness[layer], 0, 1)
     regions = [OUTSIDE if d < 0 else order[k] for d, k in zip(below_surface, layer, strict=True)]
     return tuple(regions), within
 
