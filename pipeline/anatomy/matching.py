@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from .labels import Label, unknown, without_hemisphere
-from .ontology import allen_ontology
+from .ontology import Ontology, allen_ontology
 from .tables import (
     ALIASES,
     CONDITIONS,
@@ -50,21 +50,11 @@ def match_allen(text: str) -> Label:
 def match_mapping(attribute: str) -> Callable[[str], Label]:
     """A matcher into a coarser mapping of the ontology, ``cosmos`` or ``beryl``."""
 
-    def match(text: str) -> Label:
-        found = _allen_structures(text)
-        if isinstance(found, Label):
-            return found
-        tree = allen_ontology()
+    def place(tree: Ontology, acronym: str) -> str | None:
+        region = getattr(tree[acronym], attribute)
+        return None if region in ("root", "void") else region
 
-        def place(acronym: str) -> str | None:
-            region = getattr(tree[acronym], attribute)
-            return None if region in ("root", "void") else region
-
-        return _agree(text, found, place) or unknown(
-            _why_not(found, text, mapped_regions(attribute))
-        )
-
-    return match
+    return _match_by(place, lambda: mapped_regions(attribute))
 
 
 def match_lfp2vec5(text: str) -> Label:
@@ -79,18 +69,26 @@ def match_roots(roots: dict[str, tuple[str, ...]]) -> Callable[[str], Label]:
     """
     root_of = {root: region for region, names in roots.items() for root in names}
 
+    def place(tree: Ontology, acronym: str) -> str | None:
+        region = next((root_of[a] for a in tree.ancestors(acronym) if a in root_of), None)
+        held = {root_of[r] for r in root_of if acronym in tree.ancestors(r)}
+        return None if held - {region} else region
+
+    return _match_by(place, lambda: tuple(root_of))
+
+
+def _match_by(
+    place: Callable[[Ontology, str], str | None], roots: Callable[[], tuple[str, ...]]
+) -> Callable[[str], Label]:
+    """A matcher of the region that all parts of a name are placed in; `roots` begin regions."""
+
     def match(text: str) -> Label:
         found = _allen_structures(text)
         if isinstance(found, Label):
             return found
         tree = allen_ontology()
-
-        def place(acronym: str) -> str | None:
-            region = next((root_of[a] for a in tree.ancestors(acronym) if a in root_of), None)
-            held = {root_of[r] for r in root_of if acronym in tree.ancestors(r)}
-            return None if held - {region} else region
-
-        return _agree(text, found, place) or unknown(_why_not(found, text, tuple(root_of)))
+        placed = _agree(text, found, lambda acronym: place(tree, acronym))
+        return placed or unknown(_why_not(found, text, roots()))
 
     return match
 
