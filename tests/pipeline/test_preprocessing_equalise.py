@@ -97,21 +97,33 @@ def test_windows_are_cut_from_the_same_signal():
     assert np.abs(cut.data.reshape(-1, 9) - whole[: 24 * 500]).max() < 0.02 * whole.std()
 
 
-def test_bad_channels_invalid_stretches_and_missing_samples_do_not_count():
+def last_windows(data, **options):
+    """The last three windows of a channel that nothing was done to."""
+    reader = ArrayReader(data, RATE)
+    return cut_lfp_windows(reader, EQUAL, WindowParams(), **options).data[-3:, :, 2].reshape(-1, 1)
+
+
+def test_bad_channels_do_not_count():
+    data, bad = field(42.0), np.arange(9) % 2 == 1
+    loud = np.where(bad, 1000, 1) * data
+    found = [last_windows(x.astype(np.float32), bad_channels=bad) for x in (data, loud)]
+    assert differ(*found) < 0.01
+
+
+def test_invalid_stretches_do_not_count():
     data = field(42.0)
-    bad = np.arange(9) % 2 == 1  # four of nine, louder than all others
-    spoiled = data.copy()
-    spoiled[:, bad] *= 1000
-    spoiled[5000:6000] += np.float32(3e4) * np.sin(np.arange(1000) * 0.3)[:, None]
-    spoiled[12000:12050, 0] = np.nan
-    found = [
-        cut_lfp_windows(
-            ArrayReader(x, RATE), EQUAL, WindowParams(stop_s=42.0), bad_channels=bad,
-            invalid_intervals=[(9.5, 12.5)],
-        ).data[-3:][:, :, 2]
-        for x in (data, spoiled)
-    ]  # fmt: skip
-    assert differ(*(x.reshape(-1, 1) for x in found)) < 0.05
+    loud = data.copy()
+    loud[: 27 * 500] *= 50
+    found = [last_windows(x, invalid_intervals=[(0.0, 30.0)]) for x in (data, loud)]
+    assert differ(*found) < 0.01
+
+
+def test_channels_do_not_count_where_samples_are_missing():
+    data = field(42.0)
+    holed = data.copy()
+    missing = np.flatnonzero(np.arange(27 * 500) % 500 < 350)
+    holed[missing[:, None], [0, 1, 4, 5, 6, 7]] = np.nan
+    assert differ(last_windows(data), last_windows(holed)) < 0.15
 
 
 def test_a_long_recording_is_not_read_twice():
