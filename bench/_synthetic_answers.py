@@ -1,10 +1,17 @@
-"""Windows of synthetic subjects and what the band-power model says of them."""
+"""Windows of synthetic subjects, what the band-power model says of them, and which samples count.
 
-from collections.abc import Iterator, Sequence
+Scripts import it first: it is what finds the package beside it.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.analyses.depth_prior import LabelledProbe
 from pipeline.analyses.learned import Learned, decode_learned
@@ -50,6 +57,12 @@ class Answered:
 Subject = list[Answered]
 """All probes of one subject."""
 
+Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Class, probabilities and subject of each sample."""
+
+Method = Callable[[Subject], list[np.ndarray]]
+"""From a subject's probes to probabilities per channel of each."""
+
 
 def record(params: LabParams, subject: int, lfp: LfpParams | None = None) -> Iterator[WindowSet]:
     """Windows of each probe of one subject."""
@@ -84,6 +97,42 @@ def answer(model, windowset: WindowSet) -> Answered:
     frame = windowset.channels
     return Answered(windowset.subject, found.outputs.astype(float), found.channel.astype(np.int64),
                     frame["region"].to_numpy(), frame["depth_um"].to_numpy())  # fmt: skip
+
+
+def ask(model, subjects: Sequence[Sequence[WindowSet]]) -> list[Subject]:
+    """What a model says of every probe of every subject."""
+    return [[answer(model, windowset) for windowset in subject] for subject in subjects]
+
+
+def each(one: Callable[[Answered], np.ndarray]) -> Method:
+    """A method that takes each probe by itself."""
+    return lambda subject: [one(probe) for probe in subject]
+
+
+def pool(subjects: list[Subject], method: Method) -> Pooled:
+    """The labelled channels that have windows, as a method answers them."""
+    parts = []
+    for subject in subjects:
+        for probe, found in zip(subject, method(subject), strict=True):
+            keep = (probe.truth >= 0) & np.isfinite(probe.mean).all(axis=1)
+            parts.append((probe.truth[keep], found[keep], np.repeat(probe.subject, keep.sum())))
+    return join(parts)
+
+
+def single_windows(subjects: list[Subject]) -> Pooled:
+    """Every window of a labelled channel by itself."""
+    parts = []
+    for probe in sum(subjects, []):
+        truth = probe.truth[probe.owner]
+        keep = truth >= 0
+        parts.append((truth[keep], probe.proba[keep], np.repeat(probe.subject, keep.sum())))
+    return join(parts)
+
+
+def join(parts: list[Pooled]) -> Pooled:
+    """Samples of all parts."""
+    truth, proba, subject = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return truth, proba, subject
 
 
 def labels_of(subjects: list[Subject]) -> list[LabelledProbe]:

@@ -16,25 +16,25 @@ to 913.
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from _synthetic_answers import (
     CLASSES,
     Answered,
+    Pooled,
     Subject,
-    answer,
+    ask,
     decoded,
+    each,
+    join,
     labels_of,
+    pool,
     record,
     recordings,
+    single_windows,
     train,
 )
 
@@ -58,26 +58,15 @@ PROMISES = {"within": 0.05, "across": 0.15}
 CLAIMED = {"within": "in-lab", "across": "third"}
 """Whose temperature the promises are about; chosen on seeds 911 to 913."""
 
-Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Class, probabilities and subject of each sample."""
-Found = dict[tuple[str, str, str], list[Rows]]
-"""Rows by where (within, across), level and method."""
+Found = dict[tuple[str, str, str], list[Pooled]]
+"""Samples by where (within, across), level and method."""
 
 
-def labelled(subjects: list[Subject], level: str) -> Rows:
+def labelled(subjects: list[Subject], level: str) -> Pooled:
     """Samples of a class that the model can say."""
-    parts = []
-    for probe in (probe for subject in subjects for probe in subject):
-        truth = probe.truth[probe.owner] if level == "window" else probe.truth
-        proba = probe.proba if level == "window" else probe.mean
-        keep = (truth >= 0) & np.isfinite(proba).all(axis=1)
-        parts.append((truth[keep], proba[keep], np.repeat(probe.subject, keep.sum())))
-    return join(parts)
-
-
-def join(parts: list[Rows]) -> Rows:
-    truth, proba, subject = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return truth, proba, subject
+    if level == "window":
+        return single_windows(subjects)
+    return pool(subjects, each(lambda probe: probe.mean))
 
 
 def temperature(subjects: list[Subject], level: str) -> float:
@@ -147,18 +136,13 @@ def across(labs: dict[str, list], seed: int, found: Found) -> None:
             add(found, "across", DECODED, name, truth, proba, who + " by " + source)
 
 
-def decode(heard: list[Subject], checked: list[Subject], tested: list[Subject]) -> Rows:
+def decode(heard: list[Subject], checked: list[Subject], tested: list[Subject]) -> Pooled:
     """Channels of a class as the adapted decoder answers them; "unknown" is a wrong answer."""
     learned = learn_postprocess(
         labels_of(heard), recordings(checked, False), CLASSES, DECODER,
         heard=recordings(heard, False),
     )  # fmt: skip
-    parts = []
-    for subject in tested:
-        for probe, proba in zip(subject, decoded(subject, learned, False), strict=True):
-            keep = (probe.truth >= 0) & np.isfinite(probe.mean).all(axis=1)
-            parts.append((probe.truth[keep], proba[keep], np.repeat(probe.subject, keep.sum())))
-    return join(parts)
+    return pool(tested, lambda subject: decoded(subject, learned, False))
 
 
 def every(probe: Answered, level: str) -> np.ndarray:
@@ -167,15 +151,11 @@ def every(probe: Answered, level: str) -> np.ndarray:
     return proba[np.isfinite(proba).all(axis=1)]
 
 
-def ask(model, subjects: list) -> list[Subject]:
-    return [[answer(model, windowset) for windowset in subject] for subject in subjects]
-
-
 def add(found: Found, where: str, level: str, name: str, *rows: np.ndarray) -> None:
     found.setdefault((where, level, name), []).append(rows)
 
 
-def error(rows: Rows) -> tuple[float, float, float]:
+def error(rows: Pooled) -> tuple[float, float, float]:
     """Expected calibration error with its interval; subjects are resampled."""
     truth, proba, who = rows
     who = np.array([name.split(" by ")[0] for name in who])  # one mouse, whoever's model
@@ -219,7 +199,7 @@ def told(found: Found) -> Iterator[dict]:
         }  # fmt: skip
 
 
-def draw(rows: Rows, say: Callable[[str], None]) -> None:
+def draw(rows: Pooled, say: Callable[[str], None]) -> None:
     """Confidence beside accuracy, in bins."""
     truth, proba, _ = rows
     for one in reliability(proba, truth, bins=10).dropna().to_dict("records"):

@@ -17,25 +17,26 @@ which is what adaptation supposes: how far real mice do is not known from here.
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from _synthetic_answers import (
     CLASSES,
     Answered,
+    Method,
+    Pooled,
     Subject,
-    answer,
+    ask,
     decoded,
+    each,
+    join,
     labels_of,
+    pool,
     record,
     recordings,
+    single_windows,
     train,
 )
 
@@ -74,18 +75,6 @@ PROMISE = 0.05
 """What the lower end of the interval must reach."""
 RISK = RiskParams(target=0.1)
 
-Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Class, probabilities and subject of each sample."""
-
-
-Method = Callable[[Subject], list[np.ndarray]]
-"""From a subject's probes to probabilities per channel of each."""
-
-
-def each(one: Callable[[Answered], np.ndarray]) -> Method:
-    """A method that takes each probe by itself."""
-    return lambda subject: [one(probe) for probe in subject]
-
 
 def published(probe: Answered, *, labelled: bool) -> np.ndarray:
     """Mean logits times hand-set weights and the mode of five, of all or of labelled channels."""
@@ -118,10 +107,7 @@ def run_fold(
 ) -> tuple[dict[str, Pooled], dict[str, float]]:
     """What each method answers on one subject, and what was chosen without it."""
     model = train(sum(training, []), seed)
-    heard, validation, tested = (
-        [[answer(model, w) for w in sets] for sets in subjects]
-        for subjects in (training, held, [test])
-    )
+    heard, validation, tested = (ask(model, sets) for sets in (training, held, [test]))
     region = np.concatenate([probe.region for subject in heard for probe in subject])
     prior = np.array([np.mean(region == name) for name in CLASSES])
     methods = {
@@ -195,31 +181,6 @@ def pool_all(subjects: list[Subject], whole: Method) -> Pooled:
             truth = np.where(probe.truth < 0, len(CLASSES), probe.truth)
             parts.append((truth, found, np.repeat(probe.subject, len(truth))))
     return join(parts)
-
-
-def pool(subjects: list[Subject], method: Method) -> Pooled:
-    """Truth, probabilities and subject of the labelled channels that have windows."""
-    parts = []
-    for subject in subjects:
-        for probe, found in zip(subject, method(subject), strict=True):
-            keep = (probe.truth >= 0) & np.isfinite(probe.mean).all(axis=1)
-            parts.append((probe.truth[keep], found[keep], np.repeat(probe.subject, keep.sum())))
-    return join(parts)
-
-
-def single_windows(subjects: list[Subject]) -> Pooled:
-    """The same of every window by itself."""
-    parts = []
-    for probe in sum(subjects, []):
-        truth = probe.truth[probe.owner]
-        keep = truth >= 0
-        parts.append((truth[keep], probe.proba[keep], np.repeat(probe.subject, keep.sum())))
-    return join(parts)
-
-
-def join(parts: list[Pooled]) -> Pooled:
-    truth, proba, subject = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return truth, proba, subject
 
 
 def draw_line(validation: Pooled, tested: Pooled) -> dict[str, float]:
