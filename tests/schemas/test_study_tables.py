@@ -198,6 +198,65 @@ def test_stored_windows_come_back_as_they_were_cut(lab, tables):
     assert loaded.valid.size - loaded.valid.sum() == sum(rejected) > 0
 
 
+def test_members_of_a_dataset_come_together_as_they_come_alone(lab, tables, monkeypatch):
+    import datajoint as dj
+    from pandas.testing import assert_frame_equal
+
+    from schemas import dataset
+    from schemas._roles import member_windows, members_windows
+
+    said = []
+    query = dj.Connection.query
+
+    def heard(self, text, *args, **options):
+        said.append(text)
+        return query(self, text, *args, **options)
+
+    monkeypatch.setattr(dj.Connection, "query", heard)
+    split = _split_of("subjects")
+    joined = dataset.DatasetMember * dataset.SplitTask.proj("dataset") & {"split": split}
+    names = list(joined.to_arrays("windows"))
+    members_windows(split, names)  # headings are read once
+    said.clear()
+    alone = {name: member_windows(split, name) for name in names}
+    each, _ = len(said), said.clear()
+    together = members_windows(split, names)
+    assert len(names) > 2
+    assert len(said) == each / len(names)
+    for name, one in alone.items():
+        other = together[name]
+        assert_frame_equal(one.channels, other.channels)
+        assert one.channels["region"].notna().any()
+        assert (one.windows, one.session, one.subject) == (name, other.session, other.subject)
+        np.testing.assert_array_equal(one.lfp, other.lfp)
+
+
+def test_labels_made_again_are_read_again(lab, tables):
+    """Nothing of a label is kept from one reading to the next."""
+    from schemas import anatomy, dataset
+    from schemas._roles import member_windows
+
+    split = _split_of("subjects")
+    joined = dataset.DatasetMember * dataset.SplitTask.proj("dataset") & {"split": split}
+    member = joined.to_dicts(limit=1)[0]
+    regions = anatomy.ChannelLabel.Region & {"label_set": member["label_set"]}
+    row = (regions & "region is not null").to_dicts(limit=1)[0]
+    at = {name: row[name] for name in regions.primary_key}
+
+    def read():
+        channels = member_windows(split, member["windows"]).channels
+        site = (channels["probe"] == row["probe"]) & (channels["channel"] == row["channel"])
+        return channels.loc[site, "region"].tolist()
+
+    assert read() == [row["region"]]
+    other = next(name for name in ("CA1", "DG") if name != row["region"])
+    anatomy.ChannelLabel.Region.update1({**at, "region": other})
+    try:
+        assert read() == [other]
+    finally:
+        anatomy.ChannelLabel.Region.update1({**at, "region": row["region"]})
+
+
 def test_every_windows_task_has_a_digest_of_session_sources_and_parameters(lab, tables):
     from pipeline.preprocessing import WindowParams
     from schemas import windows
