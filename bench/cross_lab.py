@@ -1,23 +1,33 @@
-"""Another laboratory: the full band against the harmonised one with augmentation (synthetic).
+"""Another laboratory: the full band against equalised input with augmentation (synthetic).
 
-    python bench/cross_lab.py [--short] [--family lfp2vec] [--seeds 311 312 313]
+    python bench/cross_lab.py [--short] [--family lfp2vec] [--seeds 321 322 323]
 
-Promise, over both directions between an Allen-like and an IBL-like laboratory: balanced accuracy
-in the other laboratory rises by 0.10 or more over the model on the full band, in the own one it
-loses 0.03 or less, and the area under the curve of a linear probe for the laboratory, on subjects
-it was not fitted on, is 0.75 or less where it was 0.95 or more.
+Promise, over both directions between an Allen-like and an IBL-like laboratory, by the worse end of
+each interval: balanced accuracy in the other laboratory rises by 0.10 or more over the model on
+the full band, in the own one it loses 0.03 or less, and the area under the curve of a linear probe
+for the laboratory, on subjects it was not fitted on, is 0.75 or less where it was 0.95 or more.
 
 Each seed is a pair of laboratories. Some subjects of one train; others of it and as many of the
 other laboratory are tested, and their windows' embeddings are probed. Seeds 901 and 902 were used
-in development, 311 to 313 never.
+in development, 321 to 323 once.
 
-Not kept by the spectrogram MLP (seeds 311 to 313): +0.036 (-0.007 to 0.081) in the other
-laboratory, -0.073 (-0.107 to -0.039) in the own one, 0.730 (0.638 to 0.797) where it was 0.999.
-The band costs the accuracy (0.652 at 100 Hz alone). Augmentation alone, on the full band,
-gives 0.711 for 0.558 in the other laboratory and 0.835 for 0.753 in the own one, but then the
-laboratory is told at 1.000. Nor is this laboratory's full band near chance elsewhere (0.558).
-Tried in development and no better: level taken from each window, stronger or fewer parts, bins to
-100 Hz only, dropout and weight decay.
+Equalised: common median reference, then the median spectrum of the probe's good channels, measured
+on the recording without labels, is brought to a fixed one up to 250 Hz. Kept by the spectrogram
+MLP (seeds 321 to 323): +0.216 (0.146 to 0.288) in the other laboratory (0.712 for 0.496), +0.040
+(-0.004 to 0.085) in the own one (0.712 for 0.672), 0.527 (0.465 to 0.590) where it was 1.000;
+without augmentation +0.170 (0.104 to 0.243). It is not the most accurate: augmentation on the full
+band gives 0.730 (0.698 to 0.754) in the other laboratory and 0.780 (0.749 to 0.810) in the own one,
+but then the laboratory is told at 1.000: what a subject has in common on all channels is lost with
+what its laboratory did. Both laboratories meet the same regions; where the mix of regions differs
+between recordings, the typical spectrum differs with it: not measured.
+
+In development (two seeds): without the reference the laboratory is told at 0.91 (noise and hum all
+channels share); 100 Hz and augmentation, the harmonised band of the first attempt, costs accuracy
+(0.579 and 0.622 here) and did not keep it on seeds 311 to 313: +0.036 and -0.073; 200, 250 and
+300 Hz, a resolution of 1 to 8 Hz, a reference spectrum of 1/f or 1/f^2 differ by 0.02 or less; a
+spectrum followed by quarter octaves is better by 0.03 at home, 0.02 elsewhere, and tells the
+laboratory at 0.83. Softer augmentation (no low-pass, less gain) is better by 0.02 at home once gain
+and filter are undone.
 """
 
 import argparse
@@ -275,13 +285,13 @@ def lines(found: dict[str, list[Answers]]) -> Iterator[str]:
 
 
 def report(family: str, found: dict[str, list[Answers]], seconds: float) -> dict:
-    """The promise and what became of it."""
+    """The promise and what became of it, by the worse end of each interval."""
     gain = balanced(found[OURS], away=True, beside=found[PLAIN])
     change = balanced(found[OURS], away=False, beside=found[PLAIN])
     was, now = told_apart(found[PLAIN]), told_apart(found[OURS])
     kept = (
-        gain[0] >= PROMISE["gain"] and -change[0] <= PROMISE["loss"]
-        and now[0] <= PROMISE["told_apart"] and was[0] >= PROMISE["was"]
+        gain[1] >= PROMISE["gain"] and -change[1] <= PROMISE["loss"]
+        and now[2] <= PROMISE["told_apart"] and was[1] >= PROMISE["was"]
     )  # fmt: skip
     others = {name: balanced(answers, away=True, beside=found[PLAIN])
               for name, answers in found.items() if name not in (PLAIN, OURS)}  # fmt: skip
@@ -303,7 +313,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="one small pair of laboratories")
     parser.add_argument("--family", choices=list(MODELS), nargs="+", default=list(MODELS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[311, 312, 313])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[321, 322, 323])
     parser.add_argument("--training", type=int, default=6, help="subjects that train")
     parser.add_argument("--tested", type=int, default=8, help="subjects tested of each laboratory")
     parser.add_argument("--channels", type=int, default=32)
