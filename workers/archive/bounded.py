@@ -8,6 +8,9 @@ from requests.adapters import HTTPAdapter
 
 from pipeline.nwb.http import TRY_AGAIN, patience_s
 
+LONG_ANSWER = 4
+"""How much longer than patience a server may think: a search in a large dandiset takes seconds."""
+
 
 class Bounded(HTTPAdapter):
     """Connections of the archive's client that give up once patience has ended.
@@ -27,12 +30,13 @@ class Bounded(HTTPAdapter):
             If the server has failed for as long as patience lasts; the client asks no more then.
         """
         began = time.monotonic()
-        how["timeout"] = max(1.0, min(30.0, patience_s()))
+        connect, read = (max(1.0, min(30.0, times * patience_s())) for times in (1, LONG_ANSWER))
+        how["timeout"] = connect, read
         try:
             answer = super().send(request, **how)
             answer.content  # noqa: B018 (a body that stalls ends here)
         except RequestException as error:
-            self._go_on(began, type(getattr(error.args[0], "reason", error)).__name__, error)
+            self._go_on(began, _name(error), error)
             raise
         if answer.status_code in TRY_AGAIN:
             left = self._go_on(began, f"answered {answer.status_code}")
@@ -50,3 +54,9 @@ class Bounded(HTTPAdapter):
         if spent >= patience_s():
             raise Timeout(f"{reason}, {spent:.0f} s long") from error
         return patience_s() - spent
+
+
+def _name(error: Exception) -> str:
+    """What went wrong beneath an error of `requests`, in a word."""
+    beneath = error.args[0] if error.args else error
+    return type(getattr(beneath, "reason", error)).__name__

@@ -87,13 +87,13 @@ def test_the_command_plans_every_variant_in_one_wait(nowhere, tables, monkeypatc
     began = time.monotonic()
     file = STUDIES / "lfp2vec_cross_lab.toml"
     done = CliRunner().invoke(app, ["study", "plan", str(file)])
-    assert time.monotonic() - began < 20  # twelve variants of thirteen names
+    assert time.monotonic() - began < 20  # as one name, not as many variants of thirteen names
     assert "FIELDBASE_PATIENCE" not in os.environ
     assert done.exit_code == 0
     for name in ("719161530", "773549856", "54238fd6-d2d0-4408-b1a9-d19d24fd29ce", "null"):
         assert name in done.stdout
     assert done.stdout.count("does not answer") == 1
-    assert done.stdout.count("Ingestion ") == 12
+    assert done.stdout.count("Ingestion ") == len(read_experiment(file).specs) > 9
 
 
 def test_a_variant_whose_recordings_are_missing_costs_the_others_nothing(
