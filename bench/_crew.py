@@ -17,6 +17,7 @@ STAGES = ("starting", "between jobs", "reserving", "computing", "inserting", "co
 PAUSE_S = 0.02
 AIM_S = 3.0
 AIMED = ("between jobs", "reserving", "computing", "computing", "inserting", "completing")
+TOLD = ("attempt", "error_kind", "error_stage", "error_message", "failed_worker", "failed_at")
 AUDIT = {
     "mysql": (
         "CREATE TABLE {audit} (nwb_file char(64))",
@@ -192,9 +193,14 @@ class Crew:
         found.lost = len(mine - set(whole))
         found.double = sum(made[key] > 1 for key in mine)
         states = self._ask(
-            f"SELECT nwb_file FROM {self.queued.full_table_name} WHERE status <> 'success'"
+            "SELECT nwb_file, status, connection_id, error_message, scheduled_time "
+            f"FROM {self.queued.full_table_name} WHERE status <> 'success'"
         )
-        found.stuck = len(mine & {key for (key,) in states}) + len(self.held)
+        for state in states:
+            print("not made:", *state)
+            for tried in self.queued.tries({"nwb_file": state[0]}).to_dicts():
+                print("  tried:", {name: tried[name] for name in TOLD}, *tried["error_stack"][-6:])
+        found.stuck = len(mine & {key for (key, *_) in states}) + len(self.held)
         found.stolen = self._stolen()
         return found
 

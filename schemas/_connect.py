@@ -23,7 +23,7 @@ with warnings.catch_warnings():  # it warns where there is no datajoint.json: we
 
 from pipeline.redact import hide, secrets_of
 
-from ._connection import EmbeddedConnection, PostgresConnection
+from ._connection import Connection, EmbeddedConnection, PostgresConnection
 from ._home import home_folder, store_locations
 from ._server import ServerError
 from ._stores import use_our_stores
@@ -166,7 +166,7 @@ def _connect_to(host: str) -> dj.Connection:
     where = f"{database.backend} server {host}:{database.port}"
     if missing:
         raise ServerError(f"the {where} needs {' and '.join(missing)}; set them, or unset DJ_HOST")
-    kind = PostgresConnection if database.backend == "postgresql" else dj.Connection
+    kind = PostgresConnection if database.backend == "postgresql" else Connection
     user, password = database.user, dj.config["database.password"]
     try:
         with _warnings_held():

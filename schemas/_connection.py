@@ -1,4 +1,4 @@
-"""DataJoint connections to PostgreSQL that mend themselves, and find the embedded server."""
+"""DataJoint connections that know what they lost, mend themselves, and find the embedded server."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,20 @@ WORK_MEM_MB = 64  # below it, "not in" some 20,000 keys takes PostgreSQL minutes
 log = logging.getLogger(__name__)
 
 
-class PostgresConnection(dj.Connection):
+class Connection(dj.Connection):
+    """A connection that remembers its transaction where the server went away.
+
+    Asked for it, DataJoint 2.3.5 forgets a transaction whose connection is lost: the statements
+    that follow are stored each by itself over a new one, and half a ``make()`` stays.
+    """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun and neither ended nor found to be lost."""
+        return self._in_transaction
+
+
+class PostgresConnection(Connection):
     """A connection that notices a lost PostgreSQL server.
 
     DataJoint 2.3.5 does not: psycopg2 reports a server that went away without an error code, the

@@ -41,14 +41,19 @@ def test_a_statement_that_fails_does_not_cost_the_connection_that_holds_the_lock
     assert not lease.lost
 
 
+def cut(connection, by):
+    """Let the server end a connection."""
+    kill = {"mysql": "KILL %s", "postgresql": "SELECT pg_terminate_backend(%s)"}
+    by.query(kill[by.adapter.backend], (connection.connection_id,))
+
+
 def test_a_lease_whose_connection_was_cut_holds_its_locks_again(lease, database):
     from schemas._connect import connect_again
     from schemas._locks import take_lock
 
-    cut = lease._connection
-    kill = {"mysql": "KILL %s", "postgresql": "SELECT pg_terminate_backend(%s)"}
-    database.query(kill[database.adapter.backend], (cut.connection_id,))
-    wait_for(lambda: lease._connection is not cut and lease.claim(lease.number))
+    before = lease._connection
+    cut(before, by=database)
+    wait_for(lambda: lease._connection is not before and lease.claim(lease.number))
     other = connect_again()
     assert not take_lock(other, lease.number)
     assert not take_lock(other, "cuda of a test")
@@ -75,6 +80,27 @@ def test_a_worker_starts_where_the_connection_was_lost_after_its_rows_were_store
     assert len(operation.Worker & {"worker": lease.worker}) == 1
     assert (operation.Lease & {"lease": lease.number}).fetch1("lease_state") == "held"
     _lease.end()
+
+
+def test_a_transaction_whose_connection_was_lost_stores_nothing_more(tables, database):
+    from datajoint.errors import LostConnectionError
+
+    from schemas._connect import connect_again
+
+    source, other = tables.session.Source, connect_again()
+
+    def make():
+        with database.transaction:
+            source.insert1({"source": "before_the_cut"})
+            cut(database, by=other)
+            assert database.in_transaction
+            source.insert1({"source": "after_the_cut"})
+
+    with pytest.raises(LostConnectionError):
+        make()
+    other.close()
+    assert not database.in_transaction
+    assert not source & [{"source": "before_the_cut"}, {"source": "after_the_cut"}]
 
 
 def test_a_transaction_is_over_once_its_connection_is_replaced(database):
