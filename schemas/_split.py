@@ -9,6 +9,7 @@ from pipeline.params import digest
 
 from . import dataset, session, windows
 from ._cache import open_array
+from ._names import safe_name
 
 
 def split(table, key: dict[str, Any]) -> None:
@@ -18,7 +19,7 @@ def split(table, key: dict[str, Any]) -> None:
     task = (dataset.SplitTask & key).fetch1()
     params = dataset.SplitParamSet.get(task)
     members = _members(task["dataset"], species=params.by == "species")
-    folds = assign_split(members, params)
+    folds = assign_split(members, _by_key(params, set(members["lab"])))
     subject = dict(zip(members["windows"], members["subject"], strict=True))
     rows = [
         {
@@ -50,6 +51,17 @@ def split(table, key: dict[str, Any]) -> None:
         ]
     )
     dataset.SplitAssignment.insert(rows)
+
+
+def _by_key(params, labs: set[str]):
+    """Laboratories may be named as the files write them, whatever their keys became."""
+    if params.by != "lab":
+        return params
+    keys = {
+        name: tuple(lab if lab in labs else safe_name(lab) for lab in getattr(params, name))
+        for name in ("test", "train")
+    }
+    return params.model_copy(update=keys)
 
 
 def assignment_digest(rows: list[dict[str, Any]]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.training import AugmentParams
-from workers.study.experiment import read_experiment
+from workers.study.experiment import read_experiment, simulate
 
 FILE = Path(__file__).parents[2] / "studies" / "lfp2vec_cross_lab.toml"
 
@@ -41,3 +41,29 @@ def test_the_equalised_variant_is_that_of_the_full_band_but_for_signal_and_augme
         wanted = soft if one.family == "lfp2vec" else None
         for before, after in zip(one.stages, other.stages, strict=True):
             assert after == before.model_copy(update={"augment": wanted})
+
+
+def test_the_equalised_twin_runs_and_splits_by_the_laboratory_as_its_files_name_it(
+    tables, tmp_path
+):
+    from schemas import windows
+    from workers.study.run import run_study
+
+    whole = read_experiment(FILE, twin=True, only=["allen-ibl.equalised-augmented"])
+    (member,) = whole.members
+    few = {"linear_probes": (), "silhouettes": (), "controls": ()}
+    spec = member.spec.model_copy(update={
+        "model": tuple(one for one in member.spec.model if one.name == "band power"),
+        "analyses": member.spec.analyses.model_copy(update=few),
+    })  # fmt: skip
+    small = {"subjects": 3, "channels": 12, "duration_s": 15.0}
+    twin = whole.model_copy(update={
+        "members": (member.model_copy(update={"spec": spec}),),
+        "labs": {name: lab.model_copy(update=small) for name, lab in whole.labs.items()},
+    })  # fmt: skip
+    simulate(twin, tmp_path, lambda text: None)
+    assert not run_study(spec, base=tmp_path).failed
+    assert len(windows.Windows & "n_windows > 0") == 6
+    scores = tables.scores(spec.study.name)
+    tested = scores[(scores["table"] == "Evaluation") & (scores["model"] == "band power")]
+    assert len(tested) > 0
