@@ -59,7 +59,8 @@ def demo(
 def locate(
     file: Annotated[str, typer.Argument(help="An NWB file, a URL, FILE.h5::RECORDING.")],
     model: Annotated[
-        str | None, typer.Option(help="A registered model's name, or a training's DIGEST or DIGEST@STUDY.")
+        str | None,
+        typer.Option(help="A registered model's name, or a training's DIGEST or DIGEST@STUDY."),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="Folder for picture and CSV.")] = None,
     write_nwb: Annotated[
