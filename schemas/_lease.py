@@ -17,6 +17,7 @@ import os
 import platform
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -145,6 +146,7 @@ class Lease:
 
     def _hold(self) -> bool:
         """Take the advisory lock over the lease's own connection; False if another has it."""
+        self._connected = time.monotonic()
         limit_silence(self._connection)
         held = take_lock(self._connection, self.number)
         for name in self.orders.get("alone_on", ()) if held else ():
@@ -165,7 +167,8 @@ class Lease:
                         "WHERE worker = %s",
                         self.worker,
                     )
-                    reap(self._connection, self._jobs, but=self.number)
+                    connected_s = time.monotonic() - self._connected
+                    reap(self._connection, self._jobs, but=self.number, connected_s=connected_s)
             except Exception as error:
                 log.warning("lease of %s: %s", self.worker, " ".join(str(error).split()))
                 if not self._stands() and not self._regain():

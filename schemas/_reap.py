@@ -11,7 +11,9 @@ from ._locks import is_free_sql, let_go, now_sql, seconds_up, take_lock
 from ._tables import job_digest
 
 DEATHS = 10
-SETTLE_S = 5.0  # a server that was started anew holds no lock: the living take theirs again first
+SETTLE_S, YOUNG_S = 4.0, 60.0
+"""A server that was started anew holds no lock: the living have so long to take theirs again. Its
+age counts from before it recovered its data, which may take some time."""
 WAY_OUT = (
     "it is made by another worker; where it happens again and again, give the workers more memory, "
     "or look in their log; `fieldbase retry` forgets the count"
@@ -34,7 +36,10 @@ def live_leases(connection: dj.Connection | None = None) -> list[dict[str, Any]]
     return [row for row in rows if row["lease"] not in gone]
 
 
-def reap(connection: dj.Connection, jobs: list[str], *, but: int | None = None) -> list[int]:
+def reap(
+    connection: dj.Connection, jobs: list[str], *, but: int | None = None,
+    connected_s: float = float("inf"),
+) -> list[int]:  # fmt: skip
     """Mark leases whose connection is gone as lost and hand their jobs back; which they were.
 
     Parameters
@@ -43,6 +48,8 @@ def reap(connection: dj.Connection, jobs: list[str], *, but: int | None = None) 
         Full names of the job tables.
     but
         A lease to leave alone: the caller's own.
+    connected_s
+        How long ago the caller connected (s).
     """
     lease = operation.Lease.full_table_name
     gone = connection.query(
@@ -52,7 +59,7 @@ def reap(connection: dj.Connection, jobs: list[str], *, but: int | None = None) 
         reconnect=False,
     ).fetchall()
     reaped = []
-    if not gone or seconds_up(connection) < SETTLE_S:
+    if not gone or (connected_s < SETTLE_S and seconds_up(connection) < YOUNG_S):
         return reaped
     for (number,) in gone:
         if not take_lock(connection, number):

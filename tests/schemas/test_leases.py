@@ -146,11 +146,20 @@ def test_no_lease_is_given_up_before_a_server_started_anew_was_up_for_a_while(
     lease = _lease.take(lane="test")
     _die(lease)
     up_s = seconds_up(database)
-    monkeypatch.setattr(_reap, "SETTLE_S", up_s + 2.0)
-    assert _reap.reap(database, []) == []
-    time.sleep(2.1)
-    assert seconds_up(database) == pytest.approx(up_s + 2.1, abs=1.5)
-    wait_for(lambda: _reap.reap(database, []) == [lease.number])
+    time.sleep(1.1)
+    assert seconds_up(database) == pytest.approx(up_s + 1.1, abs=1.01)
+    monkeypatch.setattr(_reap, "YOUNG_S", up_s + 1000)
+    assert _reap.reap(database, [], connected_s=_reap.SETTLE_S - 0.1) == []
+    wait_for(lambda: _reap.reap(database, [], connected_s=_reap.SETTLE_S) == [lease.number])
+
+
+def test_an_old_server_has_no_locks_to_wait_for(tables, database, monkeypatch):
+    from schemas import _lease, _reap
+
+    lease = _lease.take(lane="test")
+    _die(lease)
+    monkeypatch.setattr(_reap, "YOUNG_S", 0.0)
+    wait_for(lambda: _reap.reap(database, [], connected_s=0.0) == [lease.number])
 
 
 def _die(lease):
