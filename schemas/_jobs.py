@@ -68,7 +68,7 @@ class LeasedJobs(Job):
             How many were ``added``, ``removed`` and ``re_pended`` (made once, and deleted since).
         """
         leader = f"refresh {self.full_table_name}"
-        if not take_lock(self.connection, leader):
+        if not take_lock(self.connection, leader, reconnect=True):
             return {"added": 0, "removed": 0, "orphaned": 0, "re_pended": 0}
         try:
             with unlocked_reads(self.connection):

@@ -68,9 +68,15 @@ def limit_silence(connection: dj.Connection) -> None:
         connection.query(statement.format(s=SILENT_S), reconnect=False)
 
 
-def take_lock(connection: dj.Connection, name: int | str) -> bool:
-    """Take the lock with this number or name, at once or not at all."""
-    return bool(_ask(TAKE, connection, name))
+def take_lock(connection: dj.Connection, name: int | str, *, reconnect: bool = False) -> bool:
+    """Take the lock with this number or name, at once or not at all.
+
+    Parameters
+    ----------
+    reconnect
+        Connect again where the connection is lost, and other locks with it.
+    """
+    return bool(_ask(TAKE, connection, name, reconnect))
 
 
 def let_go(connection: dj.Connection, name: int | str) -> None:
@@ -106,9 +112,11 @@ def is_free_sql(connection: dj.Connection, column: str) -> str:
     return IS_FREE[connection.adapter.backend].format(lease=column)
 
 
-def _ask(statements: dict[str, str], connection: dj.Connection, name: int | str):
+def _ask(
+    statements: dict[str, str], connection: dj.Connection, name: int | str, reconnect: bool = False
+):
     number = name
     if isinstance(name, str):  # PostgreSQL has numbers only, MySQL 64 characters
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
     text = statements[connection.adapter.backend]
-    return connection.query(text, (number,), reconnect=False).fetchone()[0]
+    return connection.query(text, (number,), reconnect=reconnect).fetchone()[0]

@@ -103,6 +103,16 @@ def test_a_transaction_whose_connection_was_lost_stores_nothing_more(tables, dat
     assert not source & [{"source": "before_the_cut"}, {"source": "after_the_cut"}]
 
 
+def test_a_queue_is_refreshed_over_a_new_connection_where_the_old_one_was_cut(tables, database):
+    from schemas._connect import connect_again
+
+    other = connect_again()
+    cut(database, by=other)
+    other.close()
+    found = tables.recording.Ingestion.jobs.refresh()
+    assert set(found) == {"added", "removed", "orphaned", "re_pended"}
+
+
 def test_a_transaction_is_over_once_its_connection_is_replaced(database):
     from schemas import connect
 
