@@ -2,18 +2,19 @@
 
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 
 import datajoint as dj
 
 from . import operation
-from ._locks import is_free_sql, let_go, now_sql, seconds_up, take_lock
+from ._locks import is_free_sql, let_go, now_sql, seconds_up, server_now, take_lock
 from ._tables import job_digest
 
 DEATHS = 10
 SETTLE_S, YOUNG_S = 4.0, 60.0
-"""A server that was started anew holds no lock: the living have so long to take theirs again. Its
-age counts from before it recovered its data, which may take some time."""
+"""A server that was started anew holds no lock: the living have so long to take theirs again (s).
+Its age counts from before it recovered its data, which may take some time."""
 WAY_OUT = (
     "it is made by another worker; where it happens again and again, give the workers more memory, "
     "or look in their log; `fieldbase retry` forgets the count"
@@ -53,15 +54,16 @@ def reap(
     """
     lease = operation.Lease.full_table_name
     gone = connection.query(
-        f"SELECT lease FROM {lease} WHERE lease_state = 'held' AND lease <> %s AND "
+        f"SELECT lease, taken FROM {lease} WHERE lease_state = 'held' AND lease <> %s AND "
         + is_free_sql(connection, "lease"),
         (but or 0,),
         reconnect=False,
     ).fetchall()
+    if gone and connected_s < SETTLE_S and (up_s := seconds_up(connection)) < YOUNG_S:
+        started = server_now(connection) - timedelta(seconds=up_s)
+        gone = [(number, taken) for number, taken in gone if taken > started]
     reaped = []
-    if not gone or (connected_s < SETTLE_S and seconds_up(connection) < YOUNG_S):
-        return reaped
-    for (number,) in gone:
+    for number, _ in gone:
         if not take_lock(connection, number):
             continue
         try:

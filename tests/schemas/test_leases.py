@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_a_lost_lease_that_could_not_be_replaced_at_once_is_replaced_by_one_like
 def test_no_lease_is_given_up_before_a_server_started_anew_was_up_for_a_while(
     tables, database, monkeypatch
 ):
-    from schemas import _lease, _reap
+    from schemas import _lease, _reap, operation
     from schemas._locks import seconds_up
 
     lease = _lease.take(lane="test")
@@ -159,8 +160,23 @@ def test_no_lease_is_given_up_before_a_server_started_anew_was_up_for_a_while(
     time.sleep(1.1)
     assert seconds_up(database) == pytest.approx(up_s + 1.1, abs=1.01)
     monkeypatch.setattr(_reap, "YOUNG_S", up_s + 1000)
+    before = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - timedelta(seconds=up_s + 60)
+    operation.Lease.update1({"lease": lease.number, "taken": before})
     assert _reap.reap(database, [], connected_s=_reap.SETTLE_S - 0.1) == []
     wait_for(lambda: _reap.reap(database, [], connected_s=_reap.SETTLE_S) == [lease.number])
+
+
+def test_a_lease_taken_since_a_server_was_started_anew_is_given_up_at_once(
+    tables, database, monkeypatch
+):
+    from schemas import _lease, _reap
+    from schemas._locks import seconds_up
+
+    time.sleep(max(0.0, 2.0 - seconds_up(database)))
+    lease = _lease.take(lane="test")
+    _die(lease)
+    monkeypatch.setattr(_reap, "YOUNG_S", 1e9)
+    wait_for(lambda: _reap.reap(database, [], connected_s=0.0) == [lease.number])
 
 
 def test_an_old_server_has_no_locks_to_wait_for(tables, database, monkeypatch):
