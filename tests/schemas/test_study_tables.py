@@ -188,7 +188,7 @@ def test_stored_windows_come_back_as_they_were_cut(lab, tables):
     from schemas import windows
     from schemas._load import load_windows
 
-    row = (windows.Windows & windows.WindowsLfp).to_dicts(limit=1)[0]
+    row = (windows.Windows & windows.WindowsLfp & windows.Windows.Rejected).to_dicts(limit=1)[0]
     loaded = load_windows(row["windows"])
     assert loaded.lfp.shape[:1] + loaded.lfp.shape[2:] == loaded.valid.shape
     assert len(loaded.channels) == loaded.valid.shape[1]

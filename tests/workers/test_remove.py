@@ -101,12 +101,13 @@ def _remove_all(kind, *names):
 
 
 def test_a_study_and_its_mice_leave_no_trace(small_lab, home):
-    from schemas import _lease, operation, training
+    from schemas import _lease, operation, recording, training
     from schemas._stores import store_named
     from workers.remove import RemovalRefused, plan_removal, remove
     from workers.study.run import run_study
     from workers.study.spec import StudySpec
 
+    recording.Ingestion.jobs.refresh()  # what other tests registered
     before = everything(home)
     done = run_study(StudySpec.model_validate(STUDY), base=small_lab)
     assert not done.failed
