@@ -151,7 +151,7 @@ def _mend(home: Path | str | None) -> None:
         connection.connect()
     else:
         return
-    connection._in_transaction = False  # what was open went with the old one
+    connection._in_transaction = connection._lost = False  # what was open went with the old one
 
 
 def _connect_to(host: str) -> dj.Connection:

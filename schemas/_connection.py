@@ -17,13 +17,38 @@ class Connection(dj.Connection):
     """A connection that remembers its transaction where the server went away.
 
     Asked for it, DataJoint 2.3.5 forgets a transaction whose connection is lost: the statements
-    that follow are stored each by itself over a new one, and half a ``make()`` stays.
+    that follow are stored each by itself over a new one, and half a ``make()`` stays. It also goes
+    on where the loss was met while it read a heading. Here nothing is sent until it is cancelled.
     """
+
+    _lost = False  # a transaction that was not cancelled yet
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction was begun and neither ended nor found to be lost."""
         return self._in_transaction
+
+    def query(self, query, args=(), **options):
+        """Run one statement; see `datajoint.Connection.query`."""
+        if self._lost:
+            raise LostConnectionError("Connection was lost during a transaction.")
+        inside = self._in_transaction
+        try:
+            return self._send(query, args, **options)
+        except LostConnectionError:
+            self._lost = inside
+            raise
+
+    def cancel_transaction(self) -> None:
+        """Cancel the transaction, lost or not."""
+        self._lost = False
+        try:
+            super().cancel_transaction()
+        finally:
+            self._lost = False
+
+    def _send(self, query, args, **options):
+        return super().query(query, args, **options)
 
 
 class PostgresConnection(Connection):
@@ -46,19 +71,18 @@ class PostgresConnection(Connection):
                 f"WHERE name = 'work_mem' AND setting::int < {WORK_MEM_MB << 10}"
             )
 
-    def query(self, query, args=(), *, reconnect=None, **options):
-        """Run one statement; see `datajoint.Connection.query`."""
+    def _send(self, query, args, *, reconnect=None, **options):
         import psycopg2
 
         if self._conn.closed:
             self._mend(reconnect)
         try:
-            return super().query(query, args, reconnect=reconnect, **options)
+            return super()._send(query, args, reconnect=reconnect, **options)
         except psycopg2.Error as error:
             if not self._conn.closed and (error.pgcode or self._answers()):
                 raise
         self._mend(reconnect)
-        return super().query(query, args, reconnect=reconnect, **options)
+        return super()._send(query, args, reconnect=reconnect, **options)
 
     def _answers(self) -> bool:
         """Whether the server is there; psycopg2 calls some connections open that it cut."""
