@@ -21,6 +21,7 @@ class Connection(dj.Connection):
     on where the loss was met while it read a heading. Here nothing is sent until it is cancelled.
     """
 
+    _in_transaction = False  # asked for by the first statement, before DataJoint sets it
     _lost = False  # a transaction that was not cancelled yet
 
     @property
@@ -58,8 +59,6 @@ class PostgresConnection(Connection):
     connection stays closed for ever and calls itself connected. As on MySQL, a statement outside
     a transaction is sent again over a new connection and one inside raises LostConnectionError.
     """
-
-    _in_transaction = False
 
     def connect(self) -> None:
         """Connect, or connect again; ``connection_id`` is the new one."""
