@@ -14,7 +14,8 @@ from ._tables import job_digest
 DEATHS = 10
 SETTLE_S, YOUNG_S = 4.0, 60.0
 """A server that was started anew holds no lock: the living have so long to take theirs again (s).
-Its age counts from before it recovered its data, which may take some time."""
+Its age counts from before it recovered its data, which may take some time: that it answers is
+known from the caller's own connection, or from a lease taken since."""
 WAY_OUT = (
     "it is made by another worker; where it happens again and again, give the workers more memory, "
     "or look in their log; `fieldbase retry` forgets the count"
@@ -60,8 +61,11 @@ def reap(
         reconnect=False,
     ).fetchall()
     if gone and connected_s < SETTLE_S and (up_s := seconds_up(connection)) < YOUNG_S:
-        started = server_now(connection) - timedelta(seconds=up_s)
-        gone = [(number, taken) for number, taken in gone if taken > started]
+        now = server_now(connection)
+        started, settled = now - timedelta(seconds=up_s), now - timedelta(seconds=SETTLE_S)
+        since = f"SELECT 1 FROM {lease} WHERE taken > %s AND taken < %s"
+        if connection.query(since, (started, settled), reconnect=False).fetchone() is None:
+            gone = [(number, taken) for number, taken in gone if taken > started]
     reaped = []
     for number, _ in gone:
         if not take_lock(connection, number):

@@ -169,10 +169,35 @@ def test_no_lease_is_given_up_before_a_server_started_anew_was_up_for_a_while(
     time.sleep(1.1)
     assert seconds_up(database) == pytest.approx(up_s + 1.1, abs=1.01)
     monkeypatch.setattr(_reap, "YOUNG_S", up_s + 1000)
-    before = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - timedelta(seconds=up_s + 60)
-    operation.Lease.update1({"lease": lease.number, "taken": before})
+    monkeypatch.setattr(_reap, "SETTLE_S", up_s + 30)  # longer than any other lease was taken ago
+    operation.Lease.update1({"lease": lease.number, "taken": ago(up_s + 60)})
     assert _reap.reap(database, [], connected_s=_reap.SETTLE_S - 0.1) == []
     wait_for(lambda: _reap.reap(database, [], connected_s=_reap.SETTLE_S) == [lease.number])
+
+
+def test_a_lease_taken_a_while_ago_shows_that_the_server_was_up_for_so_long(
+    tables, database, monkeypatch
+):
+    from schemas import _lease, _reap, operation
+    from schemas._locks import seconds_up
+
+    time.sleep(max(0.0, 8.0 - seconds_up(database)))
+    up_s = seconds_up(database)
+    monkeypatch.setattr(_reap, "YOUNG_S", up_s + 1000)
+    monkeypatch.setattr(_reap, "SETTLE_S", up_s - 3.0)
+    since = {"lease": _lease.take(lane="test").number}
+    (operation.Lease & f"taken > '{ago(up_s)}'" & f"lease <> {since['lease']}").delete(prompt=False)
+    lease = _lease.take(lane="test")  # ends the one before
+    _die(lease)
+    operation.Lease.update1({"lease": lease.number, "taken": ago(up_s + 60)})
+    assert _reap.reap(database, [], connected_s=0.0) == []
+    operation.Lease.update1(since | {"taken": ago(up_s - 1.5)})
+    wait_for(lambda: _reap.reap(database, [], connected_s=0.0) == [lease.number])
+
+
+def ago(seconds):
+    """As the tables have it (UTC)."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0) - timedelta(seconds=seconds)
 
 
 def test_a_lease_taken_since_a_server_was_started_anew_is_given_up_at_once(
