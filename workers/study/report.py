@@ -1,9 +1,7 @@
 """A study's rows become one HTML page."""
 
-import operator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,16 @@ import schemas
 from pipeline.analyses.report import render_report
 from pipeline.analyses.report_data import Confusion, EmbeddingMap, Headline, ReportData
 from pipeline.anatomy import class_colors
-from schemas import analysis, dataset, embedding, recording, session, training, windows
+from schemas import analysis, embedding, session, training, windows
 from schemas._probe import load_vectors
 
-from . import doubts
+from . import doubts, score_tables
 from .answer import answer
 from .cards import model_cards
 from .heard import call_as_shown, shown_names
 from .insertions import insertion_reports
 from .models import final_trainings
+from .notes import notes, provenance
 from .plan import wanted
 from .spec import StudyError, StudySpec
 from .subjects import abnormality_scores, in_order, subject_values
@@ -68,7 +67,8 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
     headline = headline_of(spec, scores)
     synthetic = is_synthetic(spec)
     rests = doubts.regions(scores)
-    regions = sorted({r for r in _regions(spec) if r})
+    finals = _finals(spec)
+    regions = sorted({r for row in finals for r in row["classes"] if r})
     return ReportData(
         study=spec.study.name,
         question=spec.study.question or spec.study.title or spec.study.name,
@@ -81,11 +81,11 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         published="; ".join(sorted({p.origin for p in spec.published})),
         data=_data_sentence(spec),
         insertions=call_as_shown(insertion_reports(spec), names),
-        scores=_evaluations(scores),
+        scores=score_tables.evaluations(scores),
         confusions=call_as_shown(confusions(spec), names),
-        silhouettes=_silhouettes(scores),
-        probes=_probes(scores),
-        controls=_controls(scores, headline),
+        silhouettes=score_tables.silhouettes(scores),
+        probes=score_tables.probes(scores),
+        controls=score_tables.controls(scores, headline),
         curves=curves(spec).replace({"model": names}),
         regions=rests,
         doubts=[*doubts.doubts(rests), *doubts.rivals(scores, headline)],
@@ -94,7 +94,7 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         subjects=subject_values(scores, headline, list(names.values())),
         abnormality=in_order(abnormality_scores(scores), list(names.values())),
         cards=model_cards(spec),
-        notes=notes(spec),
+        notes=notes(spec, finals),
         provenance=provenance(spec),
         generated={
             "fieldbase": version("fieldbase"),
@@ -167,94 +167,9 @@ def _data_sentence(spec: StudySpec) -> str:
     )
 
 
-def _regions(spec: StudySpec) -> list[str]:
-    found = [c for row in _finals(spec) for c in row["classes"]]
-    return found
-
-
 def _finals(spec: StudySpec) -> list[dict[str, Any]]:
     keys = [{"training": f["training"]} for f in final_trainings(spec)]
     return (training.Training & keys).to_dicts() if keys else []
-
-
-def _evaluations(scores: pd.DataFrame) -> pd.DataFrame:
-    rows = scores[(scores["table"] == "Evaluation") & scores["metric"].isin(
-        ["balanced_accuracy", "accuracy", "macro_f1", "recall", "ece", "coverage", "co_bps",
-         "co_bps_unit_mean", "poisson_d2", "co_bps_train_null", "co_bps_train_null_unit_mean"]
-    )].drop(columns="split")  # fmt: skip
-    rows["metric"] = np.where(
-        rows["detail"].notna(), rows["metric"] + " " + rows["detail"].fillna(""), rows["metric"]
-    )
-    return rows
-
-
-def _silhouettes(scores: pd.DataFrame) -> pd.DataFrame:
-    rows = scores[(scores["table"] == "Silhouette") & (scores["level"] == "window")]
-    return _mean_over_folds(rows, ["model", "target", "detail"]).rename(
-        columns={"target": "grouping", "detail": "role"}
-    )
-
-
-def _probes(scores: pd.DataFrame) -> pd.DataFrame:
-    rows = scores[(scores["table"] == "LinearProbe") & (scores["metric"] == "balanced_accuracy")]
-    pooled = rows[(rows["target"] != "region") | rows["fold"].isna()]
-    pooled = pooled if (pooled["target"] == "region").any() else rows
-    return _mean_over_folds(pooled, ["model", "target", "detail", "metric"]).rename(
-        columns={"detail": "role"}
-    )
-
-
-def _mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """One row per model and target: a pooled row as it is, else the mean over trainings.
-
-    The interval of a mean is the range over trainings, and the reason says so.
-    """
-    made = []
-    for names, group in rows.groupby(by, dropna=False, sort=False):
-        known = group[group["value"].notna()]
-        row = dict(zip(by, names, strict=True))
-        row |= {"n": group["n"].sum(), "chance": known["chance"].mean()}
-        if len(known) == 1 and len(group) == 1:
-            only = known.iloc[0]
-            row |= {k: only[k] for k in ("value", "chance", "n", "low", "high", "reason")}
-        elif len(known):
-            row |= {"value": known["value"].mean(), "low": known["value"].min()}
-            row |= {"high": known["value"].max(), "reason": f"mean and range of {len(known)} folds"}
-        else:
-            row |= {"value": None, "low": None, "high": None, "reason": group["reason"].iloc[0]}
-        made.append(row)
-    return pd.DataFrame(made)
-
-
-def _controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:
-    rows = scores[(scores["table"] == "Control") & (scores["metric"] == "balanced_accuracy")].copy()
-    same = (rows["level"] == headline.level) | (rows["target"] != "phase_randomised")
-    rows = rows[same]
-    own = ("relabelled", "independent_channels")  # have tables of their own
-    rows = rows[~rows["target"].isin(own)]
-    rows["control"] = rows["target"].str.replace("_", " ")
-    told = rows["detail"].fillna("").str.extract(r"observed ([0-9.]+)")[0]
-    rows["observed"] = pd.to_numeric(told)
-    evaluated = scores[
-        (scores["table"] == "Evaluation") & (scores["metric"] == "balanced_accuracy")
-    ]
-    pooled = evaluated[evaluated["fold"].isna()].groupby(["model", "level"])["value"].mean()
-    known = pooled.reindex(pd.MultiIndex.from_frame(rows[["model", "level"]])).to_numpy()
-    rows["observed"] = rows["observed"].fillna(pd.Series(known, rows.index))
-    names = [
-        "model",
-        "control",
-        "level",
-        "metric",
-        "value",
-        "chance",
-        "observed",
-        "n",
-        "low",
-        "high",
-        "reason",
-    ]
-    return rows[names]
 
 
 def confusions(spec: StudySpec) -> list[Confusion]:
@@ -334,64 +249,3 @@ def _project(name: str, vectors) -> EmbeddingMap:
         rows["session"].tolist(),
         (float(share[0]), float(share[1])),
     )
-
-
-def notes(spec: StudySpec) -> list[str]:
-    """Steps that were skipped and what the files warned about."""
-    said: dict[str, dict[str, None]] = {}
-    for row in (windows.Windows * windows.WindowsTask & member_windows(spec)).to_dicts():
-        for text in row["window_notes"]:
-            said.setdefault(text, {})[row["session"]] = None
-    sessions = (windows.WindowsTask & member_windows(spec)).to_arrays("session")
-    keys = [{"session": name} for name in sorted(set(sessions))]
-    read = recording.Ingestion * recording.IngestionSession * session.NwbFile.proj("path") & keys
-    for _, rows in groupby(read.to_dicts(order_by="nwb_file"), lambda row: row["nwb_file"]):
-        row, *others = rows
-        for text in row["warnings"]:
-            name = Path(row["path"]).name if others else row["session"]
-            said.setdefault(text, {})[name] = None
-    found = [
-        f"{', '.join(names) if len(names) < 4 else f'{len(names)} recordings'}: {text}"
-        for text, names in said.items()
-    ]
-    origins = [_weights(row["weights_origin"] or {}) for row in _finals(spec)]
-    return found + list(dict.fromkeys(origin for origin in origins if origin))
-
-
-def _weights(origin: dict[str, Any]) -> str | None:
-    """Where weights made elsewhere came from; None for random ones and for an own parent."""
-    while "origin" not in origin and origin.get("parent_provenance"):
-        origin = origin["parent_provenance"]
-    if "origin" not in origin:
-        return None
-    return (
-        f"initial weights: {origin['origin']}, licence {origin.get('licence', 'not stated')}, "
-        f"sha256 {origin.get('sha256', 'unknown')}"
-    )
-
-
-def provenance(spec: StudySpec) -> list[tuple[str, str]]:
-    """For each kind of number, the restriction that fetches it."""
-    name = spec.study.name
-    said = [("every score", f'schemas.scores("{name}")')]
-    for title, table, member in (
-        ("evaluations", "analysis.Evaluation.Score", "evaluation_task"),
-        ("linear probes", "analysis.LinearProbe.Score", "linear_probe_task"),
-        ("silhouettes", "analysis.Silhouette.Score", "silhouette_task"),
-        ("controls", "analysis.Control.Score", "control_task"),
-        ("trainings", "training.Training", "training_task"),
-        ("predicted regions", "prediction.Prediction.ChannelPrediction", "prediction_task"),
-    ):
-        tasks = dataset.StudyMember & {"study": name, "member_table": member}
-        key = member.removesuffix("_task")
-        marks = [{key: mark} for mark in tasks.to_arrays("member")]
-        if marks and len(operator.attrgetter(table)(schemas) & marks):
-            members = f'{{"study": "{name}", "member_table": "{member}"}}'
-            said.append(
-                (
-                    title,
-                    f"tasks = schemas.dataset.StudyMember & {members}\n"
-                    f'schemas.{table} & [{{"{key}": m}} for m in tasks.to_arrays("member")]',
-                )
-            )
-    return said

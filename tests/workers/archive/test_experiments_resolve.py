@@ -74,6 +74,7 @@ def test_an_experiment_goes_from_its_real_file_up_to_the_download(file, served, 
     from workers.archive.download import keep_copies
     from workers.ingest import ingest
     from workers.study.cost import plan_study
+    from workers.study.notes import notes as report_notes
     from workers.study.plan import enter_study, find_sources
     from workers.study.run import register_recordings
 
@@ -92,6 +93,9 @@ def test_an_experiment_goes_from_its_real_file_up_to_the_download(file, served, 
         assert [note.count("left out, as the study allows: ibl:") for note in notes] == [1] * len(
             gone
         )
+        told = report_notes(spec, [])
+        assert sum("the study was run without it" in note for note in told) == len(gone)
+        assert all(any(note.startswith(f"{name}: not found") for note in told) for name in gone)
         assert keep_copies(keys, to=None) == {}
         rows = (tables.session.NwbFile & [{"nwb_file": key} for key in keys]).to_dicts()
         for row in [row for row in rows if row["asset"]]:

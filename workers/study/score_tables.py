@@ -1,0 +1,86 @@
+"""Tables of scores as the report shows them."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.analyses.report_data import Headline
+
+
+def evaluations(scores: pd.DataFrame) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "Evaluation") & scores["metric"].isin(
+        ["balanced_accuracy", "accuracy", "macro_f1", "recall", "ece", "coverage", "co_bps",
+         "co_bps_unit_mean", "poisson_d2", "co_bps_train_null", "co_bps_train_null_unit_mean"]
+    )].drop(columns="split")  # fmt: skip
+    rows["metric"] = np.where(
+        rows["detail"].notna(), rows["metric"] + " " + rows["detail"].fillna(""), rows["metric"]
+    )
+    return rows
+
+
+def silhouettes(scores: pd.DataFrame) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "Silhouette") & (scores["level"] == "window")]
+    return _mean_over_folds(rows, ["model", "target", "detail"]).rename(
+        columns={"target": "grouping", "detail": "role"}
+    )
+
+
+def probes(scores: pd.DataFrame) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "LinearProbe") & (scores["metric"] == "balanced_accuracy")]
+    pooled = rows[(rows["target"] != "region") | rows["fold"].isna()]
+    pooled = pooled if (pooled["target"] == "region").any() else rows
+    return _mean_over_folds(pooled, ["model", "target", "detail", "metric"]).rename(
+        columns={"detail": "role"}
+    )
+
+
+def _mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """One row per model and target: a pooled row as it is, else the mean over trainings.
+
+    The interval of a mean is the range over trainings, and the reason says so.
+    """
+    made = []
+    for names, group in rows.groupby(by, dropna=False, sort=False):
+        known = group[group["value"].notna()]
+        row = dict(zip(by, names, strict=True))
+        row |= {"n": group["n"].sum(), "chance": known["chance"].mean()}
+        if len(known) == 1 and len(group) == 1:
+            only = known.iloc[0]
+            row |= {k: only[k] for k in ("value", "chance", "n", "low", "high", "reason")}
+        elif len(known):
+            row |= {"value": known["value"].mean(), "low": known["value"].min()}
+            row |= {"high": known["value"].max(), "reason": f"mean and range of {len(known)} folds"}
+        else:
+            row |= {"value": None, "low": None, "high": None, "reason": group["reason"].iloc[0]}
+        made.append(row)
+    return pd.DataFrame(made)
+
+
+def controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:
+    rows = scores[(scores["table"] == "Control") & (scores["metric"] == "balanced_accuracy")].copy()
+    same = (rows["level"] == headline.level) | (rows["target"] != "phase_randomised")
+    rows = rows[same]
+    own = ("relabelled", "independent_channels")  # have tables of their own
+    rows = rows[~rows["target"].isin(own)]
+    rows["control"] = rows["target"].str.replace("_", " ")
+    told = rows["detail"].fillna("").str.extract(r"observed ([0-9.]+)")[0]
+    rows["observed"] = pd.to_numeric(told)
+    evaluated = scores[
+        (scores["table"] == "Evaluation") & (scores["metric"] == "balanced_accuracy")
+    ]
+    pooled = evaluated[evaluated["fold"].isna()].groupby(["model", "level"])["value"].mean()
+    known = pooled.reindex(pd.MultiIndex.from_frame(rows[["model", "level"]])).to_numpy()
+    rows["observed"] = rows["observed"].fillna(pd.Series(known, rows.index))
+    names = [
+        "model",
+        "control",
+        "level",
+        "metric",
+        "value",
+        "chance",
+        "observed",
+        "n",
+        "low",
+        "high",
+        "reason",
+    ]
+    return rows[names]
