@@ -1,6 +1,6 @@
 """How long the twins of the paper's experiments take: `python bench/experiments.py [--short]`.
 
-    python bench/experiments.py [--all] [--threads 1] [--profile FILE]
+    python bench/experiments.py [--all] [--threads 1] [--pages FOLDER] [--profile FILE]
 
 Promise: experiment 1 within one laboratory with every baseline and control, one seed, in 20 minutes
 on 2 cores; with ``--all`` the twins of all six experiments, three seeds each, in 4 hours. What
@@ -109,7 +109,7 @@ def run(name: str, home: Path, given: argparse.Namespace, clock: Clock) -> dict[
         made += sum(outcome.made.values())
         failed += sum(len(errors) for errors in outcome.failed.values())
     clock.turn("report")
-    write_experiment(twin, folder / "page.html")
+    write_experiment(twin, (given.pages or folder) / f"{name}.html")
     return {"studies": len(twin.members), "rows": made, "failed": failed}
 
 
@@ -132,6 +132,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--only", help="this study file alone")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pages", type=Path, help="folder to write each experiment's page to")
     parser.add_argument("--profile", type=Path)
     given = parser.parse_args()
     given.seeds = given.seeds or (3 if given.all and not given.short else 1)
