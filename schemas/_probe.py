@@ -10,6 +10,7 @@ from pipeline.recording import WindowSet
 
 from . import analysis, dataset, embedding, training
 from ._analyse import Scores, add_lab, resampled, score_rows, where
+from ._names import clip
 from ._roles import masks_of, members_windows
 from ._tables import among
 
@@ -35,6 +36,8 @@ def probe(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
     folds = load_vectors(asked)
     if asked["task"]["target"] == "region":
         return _probe_region(folds, params)
+    if asked["task"]["target"] == "lab":
+        return _probe_lab(folds, asked["task"]["eval_split"], params)
     return _probe_identity(folds, asked["task"]["target"], params)
 
 
@@ -120,6 +123,35 @@ def _probe_identity(folds: list[Vectors], target: str, params) -> tuple[dict[str
             for row in score_rows(pooled, int(rows["session"].nunique())):
                 scores.append({**row, "level": "window", "detail": f"{role} role"})
     return {"probe_scheme": f"{timed.blocks} time blocks with a gap of {timed.gap_s:g} s"}, scores
+
+
+def _probe_lab(folds: list[Vectors], split: str, params) -> tuple[dict[str, Any], Scores]:
+    """The laboratory of subjects that the probe was not fitted on, whatever their role."""
+    from pipeline.evaluation.told_apart import told_apart
+
+    by = (dataset.SplitTask * dataset.SplitParamSet.proj("split_by") & {"split": split}).fetch1()
+    scores: Scores = []
+    for fold in folds:
+        rows = fold.rows
+        labs = labels_of(rows, "lab")
+        asked = {"each laboratory": labs}
+        tested = set(labs[rows["test"]])
+        if by["split_by"] == "lab" and len(set(labs)) > 2 and set(labs) - tested:
+            sides = labs.isin(tested).map({True: "tested", False: "the others"})
+            asked["tested laboratories against the others"] = sides
+        fitted = rows.loc[rows["train"], "subject"].nunique()
+        known = f"the model was fitted on {fitted} of {rows['subject'].nunique()} subjects"
+        for detail, labels in asked.items():
+            found = told_apart(fold.x, labels, rows["subject"], params, detail=detail)
+            of_two = rows.groupby(labels)["subject"].nunique()
+            for row in score_rows(found, int(of_two[of_two > 1].sum())):
+                scores.append({**row, "score_reason": clip(f"{row['score_reason']}; {known}", 512)})
+    return {"probe_scheme": "each fold leaves out subjects of every laboratory"}, scores
+
+
+def labels_of(rows: pd.DataFrame, target: str) -> pd.Series:
+    """What a probe or a silhouette of ``target`` is about, for each row."""
+    return rows["subject"].str.split("/", n=1).str[0] if target == "lab" else rows[target]
 
 
 def undefined(metric: str, level: str, reason: str, detail: str | None = None) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from typing import Any
 
 from . import analysis
 from ._analyse import Scores, resampled, score_rows
-from ._probe import Vectors, load_vectors, undefined
+from ._probe import Vectors, labels_of, load_vectors, undefined
 
 
 def silhouette(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
-    """Exact silhouette by region, session or insertion: the row of one Silhouette and its scores.
+    """Exact silhouette by region, session, insertion or lab: the row of one Silhouette and scores.
 
     Level ``window`` is the mean over windows, level ``cluster`` the mean over those of one region,
     session or insertion; ``detail`` names the role in the fold, then the cluster. Chance is the
@@ -27,17 +27,18 @@ def silhouette(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores]:
 def _of_role(fold: Vectors, role: str, target: str, params) -> Scores:
     from pipeline.evaluation import SilhouetteParams, silhouette_scores
 
-    chosen = fold.rows[target].notna()
+    labels = labels_of(fold.rows, target)
+    chosen = labels.notna()
     if role != "all":
         chosen &= fold.rows[role]
-    rows, detail = fold.rows[chosen], f"{role} role"
-    n_classes = rows[target].nunique()
+    rows, labels, detail = fold.rows[chosen], labels[chosen], f"{role} role"
+    n_classes = labels.nunique()
     if n_classes < 2:
         reason = f"{n_classes} {target} among {len(rows)} windows; a silhouette needs 2"
         return [undefined("silhouette", "window", reason, detail)]
     groups = resampled(rows, params.minimum_groups)
     found = silhouette_scores(
-        fold.x[chosen.to_numpy()], rows[target], groups.codes,
+        fold.x[chosen.to_numpy()], labels, groups.codes,
         SilhouetteParams(
             max_rows=params.max_rows, draws=params.draws, minimum_groups=params.minimum_groups,
             seed=params.seed,

@@ -153,14 +153,14 @@ class Evaluation(_Analysis, dj.Computed):
 @schema
 class LinearProbeTask(Task):
     definition = """
-    # Asked for: a linear read-out of region, session or insertion from embeddings.
+    # Asked for: a linear read-out of region, session, insertion or laboratory from embeddings.
     linear_probe : char(64)              # sha256 of embeddings, target and parameters
     ---
     -> [nullable] training.TrainingTask
     -> embedding.EmbedParamSet
     -> dataset.SplitTask.proj(eval_split="split")
     -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
-    target : varchar(16)                 # region | session | insertion
+    target : varchar(16)                 # region | session | insertion | lab
     eval_model : varchar(64)             # what the study calls the model
     eval_seed : int32                    # of the trainings
     -> [nullable] anatomy.LabelScheme
@@ -204,14 +204,14 @@ class LinearProbe(_Analysis, dj.Computed):
 @schema
 class SilhouetteTask(Task):
     definition = """
-    # Asked for: how embeddings cluster by region, session or insertion.
+    # Asked for: how embeddings cluster by region, session, insertion or laboratory.
     silhouette : char(64)                # sha256 of embeddings, target and parameters
     ---
     -> [nullable] training.TrainingTask
     -> embedding.EmbedParamSet
     -> dataset.SplitTask.proj(eval_split="split")
     -> [nullable] dataset.SplitFold.proj(eval_split="split", eval_fold="fold")
-    target : varchar(16)                 # region | session | insertion
+    target : varchar(16)                 # region | session | insertion | lab
     eval_model : varchar(64)             # what the study calls the model
     eval_seed : int32                    # of the trainings
     -> [nullable] anatomy.LabelScheme

@@ -104,7 +104,7 @@ def linear_probe(
         raise ValueError(f"{len(features)} samples, {len(truth)} labels, {len(names)} groups")
     if params.scheme == "time blocks" and start_s is None:
         raise ValueError("time blocks need start_s, the window starts (s)")
-    chosen = _choose_rows(features, truth, params)
+    chosen = choose_rows(features, truth, params)
     classes = sorted({t for t in truth[chosen]})
     if len(classes) < 2:
         reason = f"{len(classes)} class in {len(chosen)} labelled samples; a probe needs 2"
@@ -130,7 +130,7 @@ def _undefined(reason: str, n: int) -> list[ScoreRow]:
     return [ScoreRow(m, "pooled", None, None, n, reason=reason) for m in metrics]
 
 
-def _choose_rows(features: np.ndarray, truth: np.ndarray, params: ProbeParams) -> np.ndarray:
+def choose_rows(features: np.ndarray, truth: np.ndarray, params: ProbeParams) -> np.ndarray:
     """Labelled, finite samples, at most ``max_rows`` of them, in their order."""
     labelled = np.array([t is not None for t in truth], dtype=bool)
     rows = np.flatnonzero(labelled & np.isfinite(features).all(axis=1))
@@ -189,6 +189,23 @@ def fit_predict(
     params: ProbeParams,
 ) -> np.ndarray:
     """Standardise on the training samples, fit, and name the class of each test sample."""
+    classes, scores = _fit_scores(train, labels, test, params)
+    return classes[scores.argmax(axis=1)].astype(object)
+
+
+def fit_probabilities(
+    train: Float[np.ndarray, "sample dim"],
+    labels: np.ndarray,
+    test: Float[np.ndarray, "other dim"],
+    params: ProbeParams,
+) -> tuple[np.ndarray, Float[np.ndarray, "other klass"]]:
+    """As ``fit_predict``: the classes in order, and the probability of each."""
+    classes, scores = _fit_scores(train, labels, test, params)
+    weight = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return classes, weight / weight.sum(axis=1, keepdims=True)
+
+
+def _fit_scores(train, labels, test, params: ProbeParams) -> tuple[np.ndarray, np.ndarray]:
     classes, known = np.unique(labels.astype(str), return_inverse=True)
     dtype = np.float64 if train.size <= SMALL else np.float32
     center, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
@@ -205,8 +222,7 @@ def fit_predict(
         balanced=params.class_weight == "balanced",
         max_iterations=params.max_iterations,
     )
-    found = class_scores(standardised(test), coef, intercept).argmax(axis=1)
-    return classes[found].astype(object)
+    return classes, class_scores(standardised(test), coef, intercept)
 
 
 def _scores(

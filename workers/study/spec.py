@@ -13,7 +13,7 @@ from pipeline.params import Params
 from pipeline.preprocessing import BinParams, LfpParams, SplitParams, WindowParams
 from pipeline.training import FitParams
 
-Target = Literal["region", "session", "insertion"]
+Target = Literal["region", "session", "insertion", "lab"]
 ControlKind = Literal["permuted_labels", "phase_randomised", "relabelled", "abnormality"]
 
 
