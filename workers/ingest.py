@@ -9,7 +9,7 @@ from schemas import recording, session
 
 from .archive.asked import Asked
 from .archive.find import find, find_sources
-from .archive.found import FEATURES, SourceError, told_path
+from .archive.found import SourceError, told_path
 from .archive.standing import Standing, compare, enter
 from .making import make_rows
 from .status import errors
@@ -114,52 +114,6 @@ def ingest(
         on_begin=lambda key: on_file(paths[key["nwb_file"]]),
     )  # fmt: skip
     return _outcome(asked, _unread(done.failed))
-
-
-def read_mapping(file: Path) -> dict[str, Any]:
-    """The mapping of a feature file's columns, from a TOML file.
-
-    Raises
-    ------
-    SourceError
-        If the file is no TOML, or no mapping; one line per mistake.
-    """
-    from pydantic import ValidationError
-
-    from pipeline.evaluation.features_file import FeatureMapping
-
-    try:
-        return FeatureMapping.from_toml(file).to_json()
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}".replace(": :", ":")
-            for item in error.errors()
-        ]
-        raise SourceError(
-            f"{file} is no mapping; it says which column is what, e.g. "
-            'features = ["power"], subject = "mouse", region = "region"\n' + "\n".join(lines)
-        ) from error
-    except ValueError as error:
-        raise SourceError(f"{file} is not TOML: {error}") from error
-
-
-def find_embeddings(sources: Iterable[str], *, base: Path) -> list[str]:
-    """Files of vectors that `sources` name.
-
-    Raises
-    ------
-    SourceError
-        If there is none, or one is of another kind.
-    """
-    found = find_sources(sources, base=base)
-    wrong = [source for source in found if Path(source).suffix not in FEATURES]
-    if wrong or not found:
-        kinds = ", ".join(FEATURES)
-        raise SourceError(
-            f"embeddings come as {kinds}; got {', '.join(wrong) or 'no file'}. Recordings are "
-            "ingested without the word `embeddings`"
-        )
-    return found
 
 
 def _told(file: dict[str, Any]) -> str:

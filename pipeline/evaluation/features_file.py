@@ -9,7 +9,7 @@ from zipfile import BadZipFile, is_zipfile
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..params import Params
 
@@ -19,6 +19,9 @@ ROLES = ("source", "subject", "session", "probe", "channel", "region", "window",
 PLACE = ("source", "subject", "session", "probe", "channel")
 """The roles that say which channel a row is about."""
 
+FACTS = ("model", "licence", "origin")
+"""What is said of the vectors as a whole; nothing that is read depends on it."""
+
 
 class FeatureMapping(Params):
     """Which column of a feature file plays which role.
@@ -26,8 +29,11 @@ class FeatureMapping(Params):
     A role names a column (npz: an array), or ``=text`` for the same text in every row. Without a
     mapping a role is empty, except that ``session`` falls back to the subject, ``channel`` to the
     region, ``probe`` to the region or, where channels have names, to "probe", and ``window``
-    counts the rows of one channel.
+    counts the rows of one channel. ``model``, ``licence`` and ``origin`` are no columns but plain
+    text about all vectors, repeated wherever they are scored.
     """
+
+    later = frozenset(FACTS)
 
     features: tuple[str, ...] = Field(min_length=1, description="columns, or one array (row, dim)")
     source: str | None = None
@@ -39,6 +45,15 @@ class FeatureMapping(Params):
     window: str | None = None
     start_s: str | None = None
     transform: Literal["none", "log"] = Field("none", description="applied to the features")
+    model: str | None = Field(None, max_length=255, description="what made the vectors")
+    licence: str | None = Field(None, max_length=255, description="under which they may be used")
+    origin: str | None = Field(None, max_length=1023, description="address or citation")
+
+    @field_validator(*FACTS)
+    @classmethod
+    def _plain(cls, text: str | None) -> str | None:
+        """One line without the "=" that a role would have; nothing is not stated."""
+        return " ".join((text or "").removeprefix("=").split()) or None
 
     @model_validator(mode="after")
     def _some_subject(self) -> "FeatureMapping":

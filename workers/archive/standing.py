@@ -74,6 +74,8 @@ def compare(
 
 
 def _stand(one: Found, mapping: dict[str, Any] | None, stored: dict) -> Standing:
+    if one.file_kind == "features":
+        mapping = _registered(one, mapping, stored)
     mark = {"root": one.root, "path": one.path, "file_kind": one.file_kind, "mapping": mapping}
     rows = stored.get(lineage(mark), [])
     for row in rows:
@@ -83,6 +85,20 @@ def _stand(one: Found, mapping: dict[str, Any] | None, stored: dict) -> Standing
         return Standing(one, mapping, "new", None)
     read = rows[0]["read"] not in (None, "error")
     return Standing(one, mapping, "changed" if read else "unread", rows[0])
+
+
+def _registered(one: Found, mapping: dict[str, Any] | None, stored: dict) -> dict[str, Any] | None:
+    """The mapping that a file of vectors was registered with, where it says all that is asked.
+
+    Without a mapping, or with one that is silent on model, licence and origin, the only one that
+    agrees counts; what is registered as it is asked for comes first.
+    """
+    rows = [rows[0] for rows in stored.values()]
+    known = [row["mapping"] for row in rows if (row["root"], row["path"]) == (one.root, one.path)]
+    if mapping is not None and mapping in known:
+        return mapping
+    agreeing = [more for more in known if more and (mapping or {}).items() <= more.items()]
+    return agreeing[0] if len(agreeing) == 1 else mapping
 
 
 def has_content(row: dict[str, Any], one: Found) -> bool:

@@ -46,6 +46,15 @@ def ingest(
     mapping: Annotated[
         Path | None, typer.Option(help="embeddings: TOML that says which column is what.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="embeddings: name of the model that made them.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="embeddings: licence under which they may be used.")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="embeddings: where they are from, address or citation.")
+    ] = None,
     subjects: Annotated[
         str | None,
         typer.Option(
@@ -58,7 +67,8 @@ def ingest(
     """Read recordings, labels or embeddings into the tables."""
     import schemas
 
-    from ..ingest import find_embeddings, read_mapping, stand
+    from ..ingest import stand
+    from ..vectors import find_embeddings, read_mapping
 
     kind, given = source[0], source[1:]
     if kind in KINDS and len(given) != 1 and not Path(kind).exists():
@@ -69,9 +79,15 @@ def ingest(
     if kind == "labels" and given:
         return _labels(Path(given[0]), session, evidence, json)
     columns = None
+    facts = {"model": model, "licence": licence, "origin": origin}
     if kind == "embeddings" and given:
         source = find_embeddings(given, base=Path.cwd())
-        columns = read_mapping(mapping) if mapping else None
+        columns = read_mapping(mapping, facts)
+    elif mapping or any(facts.values()):
+        raise typer.BadParameter(
+            "--mapping, --model, --licence and --origin are about vectors made elsewhere: "
+            f"fieldbase ingest {KINDS['embeddings']}"
+        )
     standings = stand(source, base=Path.cwd(), mapping=columns, subjects=subjects, say=say)
     keep = to is not None or stream is False
     if dry_run:
