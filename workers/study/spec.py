@@ -125,7 +125,7 @@ class Analyses(Params):
 class Published(Params):
     """A value from a paper, to stand beside ours."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"arm", "detail"})
+    later: ClassVar[frozenset[str]] = frozenset({"arm", "detail", "statistic"})
     model: str
     metric: str
     level: str
@@ -135,6 +135,9 @@ class Published(Params):
     origin: str = Field(description="text, read from a figure, or recomputed")
     arm: str = Field("", description="of which arm of an experiment; empty without arms")
     detail: str = Field("", description="what a linear probe or a silhouette is of")
+    statistic: Literal["", "pooled", "mean"] = Field(
+        "", description="of all samples together, or mean of sessions' own; empty: not stated"
+    )
 
 
 class StudySpec(Params):
