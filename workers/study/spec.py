@@ -135,9 +135,14 @@ class Published(Params):
     origin: str = Field(description="text, read from a figure, or recomputed")
     arm: str = Field("", description="of which arm of an experiment; empty without arms")
     detail: str = Field("", description="what a linear probe or a silhouette is of")
-    statistic: Literal["", "pooled", "mean"] = Field(
-        "", description="of all samples together, or mean of sessions' own; empty: not stated"
+    statistic: Literal["", "pooled", "mean over sessions"] = Field(
+        "", description="how sessions became one value; empty where it is not stated"
     )
+
+    @property
+    def may_be_mean(self) -> bool:
+        """Whether it is, or for all that is known could be, a mean over sessions."""
+        return self.statistic != "pooled"
 
 
 class StudySpec(Params):
