@@ -138,7 +138,7 @@ def _probe_lab(folds: list[Vectors], split: str, params) -> tuple[dict[str, Any]
         tested = set(labs[rows["test"]])
         if by["split_by"] == "lab" and len(set(labs)) > 2 and set(labs) - tested:
             sides = labs.isin(tested).map({True: "tested", False: "the others"})
-            asked["tested laboratories against the others"] = sides
+            asked["the tested laboratories against the others"] = sides
         fitted = rows.loc[rows["train"], "subject"].nunique()
         known = f"the model was fitted on {fitted} of {rows['subject'].nunique()} subjects"
         for detail, labels in asked.items():
