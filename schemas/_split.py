@@ -18,7 +18,7 @@ def split(table, key: dict[str, Any]) -> None:
 
     task = (dataset.SplitTask & key).fetch1()
     params = dataset.SplitParamSet.get(task)
-    members = _members(task["dataset"], species=params.by == "species")
+    members = _members(task["dataset"], also=params.by)
     folds = assign_split(members, _by_key(params, set(members["lab"])))
     subject = dict(zip(members["windows"], members["subject"], strict=True))
     rows = [
@@ -69,7 +69,7 @@ def assignment_digest(rows: list[dict[str, Any]]) -> str:
     return digest(sorted(rows, key=lambda row: (row["fold"], row["windows"], row["block"])))
 
 
-def _members(name: str, *, species: bool = False) -> pd.DataFrame:
+def _members(name: str, *, also: str = "") -> pd.DataFrame:
     joined = dataset.DatasetMember.proj() * windows.WindowsTask.proj(
         "session", "window_params"
     ) * windows.Windows.proj("n_windows", "window_start_s") * session.Session.proj(
@@ -90,12 +90,23 @@ def _members(name: str, *, species: bool = False) -> pd.DataFrame:
         row["lab"] = row.pop("source")
     names = ["windows", "session", "subject", "lab", "n_windows", "t_start", "t_stop"]
     table = pd.DataFrame(rows)
-    if species:
+    if also == "species":
         subjects = (session.Subject & _subject_keys(rows)).to_dicts()
         told = {f"{row['source']}/{row['subject']}": row["species"] for row in subjects}
         table["species"] = [told[name] or "species not told" for name in table["subject"]]
         names.append("species")
+    if also == "insertion":
+        table["insertion"] = _insertions(table)
+        names.append("insertion")
     return table[names].sort_values("windows", ignore_index=True)
+
+
+def _insertions(table: pd.DataFrame) -> list[str]:
+    """Session and LFP series of each row's windows; windows of no LFP are their session's."""
+    links = windows.WindowsLfp & [{"windows": name} for name in table["windows"]]
+    series = dict(zip(*links.to_arrays("windows", "series"), strict=True))
+    pairs = zip(table["windows"], table["session"], strict=True)
+    return [f"{where}/{series[name]}" if name in series else where for name, where in pairs]
 
 
 def _subject_keys(rows: list[dict[str, Any]]) -> list[dict[str, str]]:

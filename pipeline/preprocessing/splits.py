@@ -21,7 +21,7 @@ class SplitParams(Params):
     """How recordings are divided into folds and roles."""
 
     later: ClassVar[frozenset[str]] = frozenset({"pretrain_subjects"})
-    by: Literal["subject", "session", "lab", "species", "time"] = "subject"
+    by: Literal["subject", "session", "insertion", "lab", "species", "time"] = "subject"
     folds: Literal["leave-one-out", "k-fold", "fixed"] = "leave-one-out"
     k: int = Field(5, ge=2, description="folds of k-fold; blocks per recording when by='time'")
     test: tuple[str, ...] = Field((), description="groups held out together, for folds='fixed'")
@@ -127,8 +127,8 @@ def assign_split(members: pd.DataFrame, params: SplitParams) -> list[Fold]:
     ----------
     members
         One row per windows digest: ``windows, session, subject, lab, n_windows, t_start,
-        t_stop`` (s), and ``species`` where that is split by. Recordings without a window take no
-        role.
+        t_stop`` (s), and ``species`` or ``insertion`` where that is split by. Recordings without a
+        window take no role.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def _group_fold(
         rest = rest[rest[params.by].isin(params.train)]
     name = f"{params.by} {', '.join(groups)} held out"
     test, support = _draw_support(test, params, rng)
-    unit = "session" if params.by == "session" else "subject"
+    unit = params.by if params.by in ("session", "insertion") else "subject"
     parts = _draw(rest, unit, {"validation": params.validation, "calibrate": params.calibrate}, rng)
     if parts["train"].empty or test.empty:
         raise ValueError(

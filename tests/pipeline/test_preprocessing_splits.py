@@ -196,3 +196,24 @@ def test_a_species_is_held_out_where_its_column_is_there():
     (fold,) = assign_split(table, params)
     assert subjects_of(fold, table, "test") == set(table.loc[table["lab"] == "lab0", "subject"])
     assert "Macaca mulatta held out" in fold.name
+
+
+def test_insertions_are_held_out_one_by_one_only_where_mice_may_be_shared():
+    table = members(np.random.default_rng(3), labs=1, subjects=3, probes=3)
+    table["insertion"] = table["session"] + "/" + table["windows"].str[-2:]
+    shared = table["subject"].duplicated(keep=False)
+    assert shared.any()
+    with pytest.raises(ValueError, match="subject .* is in .* and in "):
+        assign_split(table, SplitParams(by="insertion", validation=0))
+    params = SplitParams(by="insertion", validation=2, allow_shared_subject=True)
+    folds = assign_split(table, params)
+    assert len(folds) == len(table)
+    within = set(table.loc[shared, "windows"])
+    for fold in folds:
+        (tested,) = fold.of("test")
+        assert len(fold.of("validation")) == 2
+        assert len(fold.of("train")) == len(table) - 3
+        together = subjects_of(fold, table, "test") & subjects_of(fold, table, "train")
+        assert fold.transductive == bool(together)
+        assert not together or fold.name.startswith("within-subject: insertion ")
+        assert not together or tested.windows in within
