@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.recording import WindowSet
 
 from . import analysis, dataset
+from ._abstain import abstention_rows
 from ._answers import held_out_answers, predictions_of, score_stored
 from ._names import clip
 from ._roles import members_windows, role_masks
@@ -57,6 +58,7 @@ def evaluate(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores, list[dict[s
         rows += subject_scores(outputs, targets, groups, params)
         answers = add_lab(held_out_answers(asked), asked["task"]["eval_split"])
         rows += score_stored(answers, outputs.classes, params)
+        rows += abstention_rows(asked, params)
     subjects = int(groups["subject"].nunique())
     row = {"n_subjects": subjects, "n_sessions": int(groups["session"].nunique())}
     return row, score_rows(rows, subjects), _confusion(rows)

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.recording import WindowSet
 
 from . import anatomy, prediction, recording, training
+from ._abstain import with_abstention
 from ._train import SUPERVISED_ROLES, load_role
 
 OTHER = "outside the scheme"
@@ -35,17 +36,21 @@ def learned_for(task: dict[str, Any], params, classes, ask) -> dict[str, Any] | 
     fold = (training.TrainingTask & {"training": task["training"]}).fetch1()
     heard = load_role(fold["split"], fold["fold"], SUPERVISED_ROLES)
     checked = []
-    if params.calibrate == "validation":
+    if params.checks:
         checked = load_role(fold["split"], fold["fold"], ("calibrate",))
         checked = checked or load_role(fold["split"], fold["fold"], ("validation",))
     probes = [_labelled(windowset) for windowset in heard]
     count = count_classes(probes, classes)
     some = [_some_windows(one, params.emission.windows) for one in heard] if params.adapts else []
-    checked, some = (
-        [_scored(one, ask(one), classes, params, count / count.sum()) for one in asked]
+    checked, some = ([(one, ask(one)) for one in asked] for asked in (checked, some))
+    scored, heard = (
+        [_scored(one, said, classes, params, count / count.sum()) for one, said in asked]
         for asked in (checked, some)
     )
-    return learn_postprocess(probes, checked, classes, params, heard=some).to_json()
+    learned = learn_postprocess(probes, scored, classes, params, heard=heard)
+    if params.risk is not None:
+        learned = with_abstention(learned, checked, task["training"], params)
+    return learned.to_json()
 
 
 def _some_windows(windowset: WindowSet, most: int) -> WindowSet:

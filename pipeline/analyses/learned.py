@@ -3,6 +3,7 @@ far a model is to be believed. Kept with the answers, so that it can be looked a
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from ..evaluation.calibration import apply_temperature, fit_temperature
 from ..params import Params
+from .abstain import Abstention
 from .depth_decoder import decode_probe, fit_decoder, to_answers
 from .depth_emission import Emission, decode_adapted, learn_emission
 from .depth_prior import DepthPrior, LabelledProbe, learn_transitions, state_numbers
@@ -20,6 +22,7 @@ from .scored import ScoredProbe
 class Learned(Params):
     """What post-processing took from subjects that are not tested."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"abstain"})
     classes: tuple[str, ...]
     share: tuple[float, ...] = Field(description="of each class among labelled training channels")
     temperature: float = Field(1.0, gt=0, description="of channel means, by validation subjects")
@@ -27,6 +30,7 @@ class Learned(Params):
     decoder: DecoderParams = DecoderParams()
     emission: Emission | None = Field(None, description="what the model says of each region")
     adaptation: EmissionParams = EmissionParams()
+    abstain: Abstention | None = Field(None, description="from which confidence it answers")
     n_training: int = Field(description="training channels with a label")
     n_validation: int = Field(description="validation channels with a label and windows")
     note: str = Field("", description="what was asked for and could not be learned")

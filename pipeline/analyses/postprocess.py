@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from ..evaluation.risk import RiskParams
 from ..params import Params
 
 UNKNOWN = "unknown"
@@ -80,7 +81,7 @@ class PostprocessParams(Params):
     """How the windows and the neighbours of a channel are put together."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"class_weights", "calibrate", "transitions", "decoder", "emission", "known_kept"}
+        {"class_weights", "calibrate", "transitions", "decoder", "emission", "known_kept", "risk"}
     )
     temporal: Literal["mean", "log_mean"] = Field(
         "mean", description="average over a channel's windows: arithmetic, or of log probability"
@@ -113,6 +114,11 @@ class PostprocessParams(Params):
         EmissionParams(), description="of an adapted 'decoder': how it is learned and adapted"
     )
     unknown_below: float = Field(0.5, ge=0, le=1, description="least confidence of an answer")
+    risk: RiskParams | None = Field(
+        None,
+        description="error rate asked of the answers: the least confidence is then learned on "
+        "validation subjects, in place of 'unknown_below'",
+    )
     min_windows: int = Field(1, ge=1, description="fewest windows of an answer")
     unknown_beyond: float = Field(
         1.0, ge=0, le=1, description="highest domain quantile of an answer; 1 never refuses"
@@ -141,4 +147,10 @@ class PostprocessParams(Params):
     @property
     def learns(self) -> bool:
         """Whether something must be learned from training or validation subjects first."""
-        return self.spatial == "decoder" or self.prior != "none" or self.calibrate != "none"
+        asked = self.prior != "none" or self.calibrate != "none" or self.risk is not None
+        return self.spatial == "decoder" or asked
+
+    @property
+    def checks(self) -> bool:
+        """Whether the model's answers about validation subjects are needed for it."""
+        return self.calibrate != "none" or self.risk is not None

@@ -92,7 +92,8 @@ def channel_predictions(
     table[[f"p_{name}" for name in classes]] = mean
     if other is not None:
         table[f"p_{UNKNOWN}"] = other
-    reasons = _reasons(confidence, n_windows, domain_quantile, other, params)
+    chosen = None if learned is None else learned.abstain
+    reasons = _reasons(confidence, n_windows, domain_quantile, other, params, chosen)
     table["reason"] = pd.Series(reasons, dtype=object)
     table.loc[table["reason"].notna(), "region"] = UNKNOWN
     return table
@@ -252,8 +253,9 @@ def _normalise(values: np.ndarray) -> np.ndarray:
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _reasons(confidence, n_windows, quantile, other, params) -> list[str | None]:
+def _reasons(confidence, n_windows, quantile, other, params, chosen) -> list[str | None]:
     none = np.zeros(len(confidence))
+    least = params.unknown_below if chosen is None else chosen.limit
     beyond, outside = (none if given is None else given for given in (quantile, other))
     reasons: list[str | None] = []
     for sure, count, far, out in zip(confidence, n_windows, beyond, outside, strict=True):
@@ -261,10 +263,12 @@ def _reasons(confidence, n_windows, quantile, other, params) -> list[str | None]
             reasons.append(f"{count} usable windows, {params.min_windows} needed")
         elif far > params.unknown_beyond:
             reasons.append(f"spectrum farther from training than {far:.0%} of training channels")
-        elif out > sure and sure < params.unknown_below:
+        elif out > sure and sure < least:
             reasons.append(f"the shank speaks for a region outside the classes ({out:.2f})")
-        elif sure < params.unknown_below:
-            reasons.append(f"confidence {sure:.2f} below {params.unknown_below:g}")
+        elif sure < least and chosen is not None:
+            reasons.append(chosen.refusal(sure))
+        elif sure < least:
+            reasons.append(f"confidence {sure:.2f} below {least:g}")
         else:
             reasons.append(None)
     return reasons

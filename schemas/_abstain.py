@@ -1,0 +1,140 @@
+"""A stated risk from the tables: where its threshold comes from, and what became of it."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline.recording import WindowSet
+
+from . import prediction, training
+from ._answers import predictions_of, stored_answers
+from ._doubt import find_doubts
+
+UNCHECKED = "no validation subject with a label: the risk asked is not kept, answers below the "
+UNCHECKED += "fixed confidence {least:g} are unknown"
+
+
+def with_abstention(learned, checked: list[tuple[WindowSet, Any]], trained: str, params):
+    """What was learned, with the threshold that validation subjects give; else with a note why not.
+
+    Parameters
+    ----------
+    learned
+        A Learned, without a threshold.
+    checked
+        Recordings of validation subjects, and the model's answers about each.
+    trained
+        The training that answered.
+    """
+    from pipeline.analyses.abstain import learn_abstention
+
+    from ._learned import all_labels
+
+    frames, truth, subjects = [], [], []
+    for windowset, said in checked:
+        answers = answers_at_any_confidence(windowset, said, trained, params, learned)
+        frames.append(answers)
+        truth += all_labels(windowset)
+        subjects += [f"{windowset.source}/{windowset.subject}"] * len(answers)
+    found = None
+    if frames:
+        answers = pd.concat(frames, ignore_index=True)
+        found = learn_abstention(answers, truth, subjects, params.risk)
+    if found is not None:
+        return learned.model_copy(update={"abstain": found})
+    note = UNCHECKED.format(least=params.unknown_below)
+    return learned.model_copy(update={"note": "; ".join(filter(None, [learned.note, note]))})
+
+
+def answers_at_any_confidence(windowset: WindowSet, said, trained: str, params, learned):
+    """One answer per channel, as a tested recording gets it, but for the least confidence."""
+    from pipeline.analyses.novelty import refuse_new
+    from pipeline.analyses.regions import channel_predictions
+
+    domain = (training.Training & {"training": trained}).proj("domain", "classes").fetch1()
+    doubts = find_doubts(windowset, domain, None)
+    answers = channel_predictions(
+        said.outputs, said.window, said.channel, domain["classes"], windowset.channels,
+        params.model_copy(update={"unknown_below": 0.0}), learned=learned,
+        domain_quantile=None if doubts.domain is None else doubts.domain.channel_quantile,
+    )  # fmt: skip
+    if doubts.novelty is not None:
+        answers = refuse_new(answers, doubts.novelty, params.known_kept)
+    return answers
+
+
+def abstention_rows(asked: dict[str, Any], params) -> list:
+    """Scores of an evaluation whose answers were given at a stated risk; none where none was."""
+    from pipeline.analyses.abstain import score_abstention
+    from pipeline.analyses.postprocess import UNKNOWN
+    from pipeline.evaluation.intervals import choose_clusters
+    from pipeline.evaluation.scorers import POSTPROCESSED, RESAMPLED
+
+    from ._analyse import add_lab
+    from ._learned import all_labels
+    from ._roles import members_windows
+
+    rows = predictions_of(asked["inputs"])
+    risk = {name: prediction.PostprocessParamSet.get(row).risk for name, row in rows.items()}
+    if not rows or None in risk.values():
+        return []
+    split = asked["task"]["eval_split"]
+    windowsets = members_windows(split, {row["windows"] for row in rows.values()})
+    parts = []
+    for member in asked["inputs"]:
+        windowset = windowsets[rows[member["prediction"]]["windows"]]
+        channels = windowset.channels.assign(region=all_labels(windowset))
+        said = stored_answers(member["prediction"], channels)
+        subject = f"{windowset.source}/{windowset.subject}"
+        parts.append(said.assign(session=windowset.session, subject=subject))
+    frame = add_lab(pd.concat(parts, ignore_index=True), split)
+    frame = frame[(frame["n_voting"] > 0) | (frame["predicted"] != UNKNOWN)]
+    target = next(iter(risk.values())).target
+    groups = choose_clusters(frame, RESAMPLED, params.minimum_groups)
+    found = score_abstention(frame["predicted"], frame["region"], groups, target,
+                             level=POSTPROCESSED, interval=params.interval)  # fmt: skip
+    return found + threshold_rows(asked["inputs"], rows, target)
+
+
+def threshold_rows(inputs: list[dict[str, Any]], rows: dict[str, Any], target: float) -> list:
+    """The least confidence of each fold's answers, and where it was chosen."""
+    from pipeline.analyses.learned import Learned
+    from pipeline.evaluation import ScoreRow
+    from pipeline.evaluation.scorers import POSTPROCESSED
+
+    found = {}
+    for member in inputs:
+        row = rows[member["prediction"]]
+        if row["learned"] is None:
+            continue
+        learned = Learned.from_json(row["learned"])
+        detail = f"asked {target:g}, fold {member['input_fold']}"
+        chosen = learned.abstain
+        value, n = (None, 0) if chosen is None else (chosen.least, chosen.n)
+        reason = learned.note if chosen is None else chosen.told()
+        found[detail] = ScoreRow("threshold", POSTPROCESSED, value, None, n, reason=reason,
+                                 detail=detail)  # fmt: skip
+    return list(found.values())
+
+
+def abstentions(trained: str, postprocess_params: str | None = None) -> list[str]:
+    """Sentences on the risk that answers of a training were given at; none where none was asked.
+
+    Parameters
+    ----------
+    postprocess_params
+        Name of the post-processing; None: any.
+    """
+    from pipeline.analyses.learned import Learned
+
+    same = {"training": trained}
+    if postprocess_params is not None:
+        same["postprocess_params"] = postprocess_params
+    joined = prediction.Prediction * prediction.PredictionTask & same & "learned is not null"
+    told: dict[str, None] = {}
+    for row in joined.proj("learned", "postprocess_params").to_dicts():
+        if prediction.PostprocessParamSet.get(row).risk is None:
+            continue
+        learned = Learned.from_json(row["learned"])
+        told[learned.note if learned.abstain is None else learned.abstain.told()] = None
+    return list(told)
