@@ -16,16 +16,24 @@ LEVELS = {
     "post-processed": "channel level, post-processed",
     "unit": "unit level",
     "session": "session level, one answer per session",
+    "linear probe": "of a linear probe on embeddings",
+    "silhouette": "of embeddings",
 }
 """What one sample is, and what a table of such scores says of it."""
 SIDES = {"published": "published protocol, ours", "strict": "strict, ours"}
 OURS = (
-    "value", "low", "high", "chance", "n", "n_groups", "study", "seeds", "seed_sd", "subject_sd",
+    "value", "low", "high", "chance", "n", "n_groups", "counted", "how", "study", "seeds",
+    "seed_sd", "subject_sd",
 )  # fmt: skip
 COLUMNS = (
-    "arm", "model", "level", "metric", "detail", "paper", "paper_n", "paper_spread", "origin",
-    *(f"{side}_{what}" for side in SIDES for what in OURS),
+    "arm", "model", "level", "metric", "detail", "statistic", "paper", "paper_n", "paper_spread",
+    "paper_statistic", "origin", *(f"{side}_{what}" for side in SIDES for what in OURS),
 )  # fmt: skip
+STATISTICS = {
+    "mean": "mean of the values of single subjects, every subject alike",
+    "pooled": "pooled: all held-out samples of all folds together",
+}
+"""How folds became one value; a read-out or an abnormality says so in its own cell."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,9 @@ class ExperimentPage:
     Attributes
     ----------
     rows
-        One line per arm, model, level and metric, with columns of `COLUMNS`; what is not known is
-        missing. A row never mixes metrics: raw accuracy does not stand beside a balanced one.
+        One line per arm, model, level, metric and statistic, with columns of `COLUMNS`; what is not
+        known is missing. A row never mixes metrics or statistics: raw accuracy does not stand
+        beside a balanced one, a pooled value not beside a mean over sessions.
     links
         Study and the address of its own report.
     notes
@@ -81,18 +90,30 @@ def render_experiment(page: ExperimentPage) -> Markup:
     return Markup("<!doctype html>\n" + element("html", head, body, lang="en"))
 
 
+LEAD = (
+    "One table for each measure: a value stands only beside others of the same metric, level and "
+    "statistic. Under a value of ours: its 95 % interval over tested subjects, its chance level, "
+    "how many subjects were tested, the standard deviation between them, and, of several seeds, "
+    "that between seeds. Of an abnormality chance is the share in controls. The paper's ± is its "
+    "own. A dash: not reported there, or not run."
+)
+
+
 def _tables(page: ExperimentPage) -> list[Markup]:
-    lead = (
-        "A value of ours has its 95 % interval over tested subjects in brackets, its chance level "
-        "(c) and how many subjects were tested (n); of several seeds it is the mean, and ± is the "
-        "standard deviation between them, s that between subjects. Of an abnormality c is the "
-        "share in controls. A dash: not reported there, or not run."
-    )
-    parts = [element("p", lead, class_="lead")]
-    for (level, metric), rows in page.rows.groupby(["level", "metric"], sort=False):
-        where = LEVELS.get(level, level)
-        parts.append(_table(rows, f"{metric_name(metric).capitalize()}, {where}."))
-    return parts
+    """Measures that the paper reports, then the others."""
+    rows = page.rows
+    sides = [side for side in SIDES if rows[f"{side}_study"].notna().any()]
+    reported, others = [], []
+    by = ["level", "metric", "statistic"]
+    for (level, metric, statistic), mine in rows.groupby(by, sort=False, dropna=False):
+        name = metric_name(metric)
+        said = [LEVELS.get(level, level), STATISTICS.get(statistic, "")]
+        head = f"{name[:1].upper()}{name[1:]}, {'; '.join(part for part in said if part)}."
+        told = bool(mine["paper"].notna().any())
+        columns = ["paper", *sides] if told else sides
+        (reported if told else others).append(_table(mine, head, columns))
+    apart = element("h3", "Not in the paper") if reported and others else None
+    return [element("p", LEAD, class_="lead"), *reported, *([apart] if apart else []), *others]
 
 
 def _notes(page: ExperimentPage) -> Markup | None:
@@ -102,41 +123,62 @@ def _notes(page: ExperimentPage) -> Markup | None:
     return element("section", element("h2", "What not to conclude"), items, class_="caution")
 
 
-def _table(rows: pd.DataFrame, caption: str) -> Markup:
-    shown = pd.DataFrame(
-        {
-            "arm": rows["arm"].fillna(""),
-            "model": rows["model"],
-            "detail": rows["detail"].fillna(""),
-            "paper": [_paper(row) for row in rows.to_dict("records")],
-            **{side: [_ours(row, side) for row in rows.to_dict("records")] for side in SIDES},
-        }
-    )
-    heads = {"arm": "arm", "model": "model", "detail": "of", "paper": "paper", **SIDES}
-    told = {"arm": shown["arm"].nunique() > 1, "detail": shown["detail"].any()}
-    kept = {k: v for k, v in heads.items() if told.get(k, True)}
-    return table(shown, kept, caption=caption)
+def _table(rows: pd.DataFrame, caption: str, columns: Sequence[str]) -> Markup:
+    """What is told apart leads: what a read-out is of, then arms, then models."""
+    records = rows.to_dict("records")
+    made = {"detail": rows["detail"].fillna(""), "arm": rows["arm"].fillna("")}
+    made["model"] = rows["model"]
+    made["paper"] = [paper_cell(row) for row in records]
+    made |= {side: [_ours(row, side) for row in records] for side in SIDES}
+    shown = pd.DataFrame(made, rows.index, dtype=object)  # a column of strings loses its markup
+    told = {"detail": shown["detail"].any(), "arm": shown["arm"].nunique() > 1, "model": True}
+    heads = {"detail": "of", "arm": "arm", "model": "model", "paper": "paper", **SIDES}
+    kept = {k: v for k, v in heads.items() if told.get(k, k in columns)}
+    show = dict.fromkeys(columns, lambda text: number(None) if text is None else text)
+    return element("div", table(shown, kept, caption=caption, show=show), class_="measures")
 
 
-def _paper(row: dict) -> str | None:
+def paper_cell(row: dict) -> Markup | None:
+    """A published value with its spread, n, statistic and origin."""
     if pd.isna(row["paper"]):
         return None
     spread = "" if pd.isna(row["paper_spread"]) else f" ± {number(row['paper_spread'])}"
-    n = "" if pd.isna(row["paper_n"]) else f", n {int(row['paper_n'])}"
-    return f"{number(row['paper'])}{spread}{n} ({row['origin']})"
+    said = ["n not stated" if pd.isna(row["paper_n"]) else f"n {int(row['paper_n'])}"]
+    stated = row.get("paper_statistic")
+    if isinstance(stated, str) and stated:
+        said.append(stated)
+    elif row.get("statistic"):
+        said.append("pooled or a mean: not stated")
+    return cell(f"{number(row['paper'])}{spread}", [*said, row["origin"]])
 
 
-def _ours(row: dict, side: str) -> str | None:
-    own = {what: row[f"{side}_{what}"] for what in OURS}
+def ours_cell(own: dict) -> Markup | None:
+    """A value of ours with all that must stand beside it; the reason where there is none."""
+    how = own["how"] if isinstance(own["how"], str) else ""
     if pd.isna(own["value"]):
-        return None
+        return cell("no answer", [how]) if how else None
     several = not pd.isna(own["seed_sd"])
-    seeds = f" ± {number(own['seed_sd'])}, {int(own['seeds'])} seeds" if several else ""
-    ends = "" if pd.isna(own["low"]) else f" [{interval(own['low'], own['high'])}]"
-    chance = "" if pd.isna(own["chance"]) else f", c {number(own['chance'])}"
-    n = "" if pd.isna(own["n_groups"]) else f", n {int(own['n_groups'])}"
-    apart = "" if pd.isna(own["subject_sd"]) else f", s {number(own['subject_sd'])}"
-    return f"{number(own['value'])}{seeds}{ends}{chance}{n}{apart}"
+    counted = own["counted"] if isinstance(own["counted"], str) else "subject"
+    spread = "range" if "range of" in how else "95 %"
+    n = None if pd.isna(own["n_groups"]) else int(own["n_groups"])
+    said = [
+        None if pd.isna(own["low"]) else f"{spread} {interval(own['low'], own['high'])}",
+        None if pd.isna(own["chance"]) else f"chance {number(own['chance'])}",
+        None if n is None else f"{n} {counted}{'s' * (n != 1)}",
+        None if pd.isna(own["subject_sd"]) else f"SD between them {number(own['subject_sd'])}",
+        f"{int(own['seeds'])} seeds, SD {number(own['seed_sd'])}" if several else None,
+        how or None,
+    ]
+    return cell(number(own["value"]), [part for part in said if part])
+
+
+def cell(value: str, said: Sequence[str]) -> Markup:
+    """A value, and under it what it must not be read without."""
+    return join([element("strong", value), element("small", " · ".join(said))])
+
+
+def _ours(row: dict, side: str) -> Markup | None:
+    return ours_cell({what: row[f"{side}_{what}"] for what in OURS})
 
 
 def _studies(page: ExperimentPage) -> Markup | None:

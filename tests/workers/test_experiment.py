@@ -110,8 +110,9 @@ def test_one_table_has_the_paper_and_both_protocols_side_by_side(page, tables):
     whole = read_experiment(STUDIES / "lfp2vec_within_allen.toml", twin=True)
     rows = compare(list(whole.members), whole.published)
     row = rows[(rows["model"] == "spectrogram MLP") & (rows["metric"] == "balanced_accuracy")]
-    row = row[row["level"] == "window"].iloc[0]
-    assert row["paper"] == 0.38
+    row = row[row["level"] == "window"].set_index("statistic")
+    assert row["paper"].to_dict() == {"mean": 0.38, "pooled": 0.342}
+    mean, row = row.loc["mean"], row.loc["pooled"]
     for side in ("published", "strict"):
         study = f"twin-lfp2vec_within_allen.{side}"
         scores = tables.scores(study)
@@ -122,5 +123,11 @@ def test_one_table_has_the_paper_and_both_protocols_side_by_side(page, tables):
         ]  # fmt: skip
         assert row[f"{side}_value"] == mine["value"].iloc[0]
         assert row[f"{side}_low"] <= row[f"{side}_value"] <= row[f"{side}_high"]
+        single = scores[
+            (scores["metric"] == "subject_balanced_accuracy") & (scores["level"] == "window")
+            & (scores["model"] == "spectrogram MLP") & scores["fold"].isna()
+        ]  # fmt: skip
+        assert len(single) == mean[f"{side}_n_groups"] == 3
+        assert mean[f"{side}_value"] == pytest.approx(single["value"].mean())
     told = rows[rows["paper"].notna()]
     assert set(told["metric"]) == {"balanced_accuracy", "macro_f1", "accuracy"}

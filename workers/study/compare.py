@@ -19,13 +19,13 @@ from pipeline.analyses.experiment_page import (
 
 from .experiment import Experiment, Member
 from .heard import shown_names
+from .leading import LED, MEAN, MEASURE, leading
+from .published import paper_of, statistics_beside
 from .report import is_synthetic, write_report
 from .spec import Published, StudyError
-from .subjects import abnormality_scores, subject_spread
 
-LED = ("balanced_accuracy", "macro_f1", "accuracy", "ece", "silhouette", "auc", "abnormality")
-READ_OUT = {"LinearProbe": "linear probe", "Silhouette": "silhouette"}
-KEYS = ["arm", "model", "level", "metric", "detail"]
+KEYS = ["arm", *MEASURE]
+TARGETS = ("region", "session", "insertion", "lab")
 
 
 def write_experiment(experiment: Experiment, target: Path) -> list[Path]:
@@ -76,33 +76,36 @@ def compare(
     published: tuple[Published, ...],
     scores: dict[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """One row per arm, model, level and metric: the paper's value, ours by both protocols.
+    """One row per arm, model, level, metric and statistic: the paper's value, ours by protocol.
 
-    Rows are joined on the metric and the level, so a value never stands beside another measure.
-    Pooled scores are taken; where there is a single fold, that one. A model that heard the subjects
-    it is tested on is named for it. ``scores`` are those of the studies by name, where they were
-    fetched before.
+    Rows are joined on metric, level and statistic, so a value never stands beside another measure:
+    a mean over the paper's sessions is beside our mean over subjects, a pooled value beside a
+    pooled one, and one of which it is not stated beside both. A model that heard the subjects it is
+    tested on is named for it. ``scores`` are those of the studies by name, where they were fetched
+    before.
     """
     named: dict[str, str] = {}
     lines: dict[tuple, dict[str, Any]] = {}
+    means = {(one.level, one.metric) for one in published if one.may_be_mean}
     for member in members:
         named |= {a: b for a, b in shown_names(member.spec).items() if a not in named or a != b}
         name = member.spec.study.name
         mine = schemas.scores(name) if scores is None else scores[name]
-        for row in _lead(mine).to_dict("records"):
-            key = (member.arm, row["model"], row["level"], row["metric"], row["detail"])
-            line = lines.setdefault(key, {})
+        for row in leading(mine, means).to_dict("records"):
+            line = lines.setdefault((member.arm, *(row[name] for name in MEASURE)), {})
             for what in OURS:
                 line[f"{member.protocol}_{what}"] = row[what]
     for one in published:
-        line = lines.setdefault((one.arm, one.model, one.level, one.metric, one.detail), {})
-        line |= {"paper": one.value, "paper_n": one.n, "paper_spread": one.spread,
-                 "origin": one.origin}  # fmt: skip
+        for statistic in statistics_beside(one):
+            key = (one.arm, one.model, one.level, one.metric, one.detail, statistic)
+            lines.setdefault(key, {}).update(paper_of(one))
     rows = [dict(zip(KEYS, key, strict=True)) | line for key, line in lines.items()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     arms = list(dict.fromkeys(member.arm for member in members))
     models = list(dict.fromkeys(model.name for one in members for model in one.spec.model))
-    orders = {"metric": list(LED), "level": list(LEVELS), "arm": arms, "model": models}
+    of = [target for target in TARGETS if target in set(frame["detail"])]
+    orders = {"metric": list(LED), "level": list(LEVELS), "statistic": [MEAN], "detail": of,
+              "arm": arms, "model": models}  # fmt: skip
     place = frame[list(orders)].apply(lambda column: column.map(_place(orders[column.name])))
     frame = frame.loc[place.sort_values(list(orders), kind="stable").index]
     return frame.assign(model=frame["model"].map(lambda name: named.get(name, name)))
@@ -111,32 +114,3 @@ def compare(
 def _place(order: list[str]) -> Callable[[str], int]:
     """Where a name stands in `order`; others behind."""
     return lambda name: order.index(name) if name in order else len(order)
-
-
-def _lead(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores that stand for a whole study: pooled over folds, or of its only one; mean of seeds.
-
-    Linear probes and silhouettes of sessions that trained are left out; ``detail`` is their target
-    and ``level`` their kind.
-    """
-    kept = scores["metric"].isin(LED) & (scores["table"] != "Control") & scores["value"].notna()
-    kept &= scores["detail"].isna() | (scores["detail"] == "test role")
-    rows = scores[kept].copy()
-    read_out = rows["table"] != "Evaluation"
-    rows["level"] = rows["level"].where(~read_out, rows["table"].map(READ_OUT))
-    rows["detail"] = rows["target"].where(read_out, "").fillna("")
-    keys = ["model", "level", "metric", "detail"]
-    single = rows.groupby([*keys, "seed"])["fold"].transform("nunique") == 1
-    pooled = rows[rows["fold"].isna() | single].sort_values("fold", na_position="first")
-    pooled = pooled.drop_duplicates([*keys, "seed"])
-    ill = abnormality_scores(scores)
-    ill = ill[(ill["metric"] == "abnormality") & ill["value"].notna()]
-    pooled = pd.concat([pooled, ill]) if len(ill) else pooled
-    found = pooled.groupby(keys, sort=False, as_index=False).agg(
-        value=("value", "mean"), low=("low", "mean"), high=("high", "mean"),
-        chance=("chance", "mean"), n=("n", "first"), n_groups=("n_groups", "first"),
-        study=("study", "first"), seeds=("seed", "nunique"), seed_sd=("value", "std"),
-    )  # fmt: skip
-    apart = subject_spread(scores)
-    where = zip(found["model"], found["level"], found["metric"], found["detail"], strict=True)
-    return found.assign(subject_sd=[apart.get(key[:3]) if not key[3] else None for key in where])

@@ -19,40 +19,86 @@ def evaluations(scores: pd.DataFrame) -> pd.DataFrame:
 
 def silhouettes(scores: pd.DataFrame) -> pd.DataFrame:
     rows = scores[(scores["table"] == "Silhouette") & (scores["level"] == "window")]
-    return _mean_over_folds(rows, ["model", "target", "detail"]).rename(
+    return mean_over_folds(rows, ["model", "target", "detail"]).rename(
         columns={"target": "grouping", "detail": "role"}
     )
 
 
 def probes(scores: pd.DataFrame) -> pd.DataFrame:
-    rows = scores[(scores["table"] == "LinearProbe") & (scores["metric"] == "balanced_accuracy")]
+    shown = scores["metric"].isin(["balanced_accuracy", "auc"])
+    rows = scores[(scores["table"] == "LinearProbe") & shown]
     pooled = rows[(rows["target"] != "region") | rows["fold"].isna()]
     pooled = pooled if (pooled["target"] == "region").any() else rows
-    return _mean_over_folds(pooled, ["model", "target", "detail", "metric"]).rename(
+    return mean_over_folds(pooled, ["model", "target", "detail", "metric"]).rename(
         columns={"detail": "role"}
     )
 
 
-def _mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """One row per model and target: a pooled row as it is, else the mean over trainings.
+def answering(rows: pd.DataFrame) -> pd.DataFrame:
+    """Read-outs of the sessions that have an answer: held-out ones, else all, else trained ones.
 
-    The interval of a mean is the range over trainings, and the reason says so.
+    Silhouettes and probes by session or insertion need several of them, and a fold may hold out
+    one. The choice is one for all models, so that a table compares like with like; pooled rows go
+    before those of folds. What is in ``detail`` is then in ``role``, "" where it was empty.
+    """
+    rows = rows.assign(role=rows["detail"].fillna(""))
+    kept = []
+    for _, group in rows.groupby(["table", "target", "metric"], sort=False):
+        named = group["role"].isin(ROLES)
+        kept.append(group[~named])
+        there = [role for role in ROLES if (group["role"] == role).any()]
+        known = set(group.loc[group["value"].notna(), "role"])
+        best = next((role for role in there if role in known), there[0] if there else None)
+        mine = group[group["role"] == best]
+        whole = mine["fold"].isna() & mine["value"].notna()
+        kept.append(mine[whole] if whole.any() else mine)
+    return pd.concat(kept) if kept else rows
+
+
+ROLES = ("", "test role", "all role", "train role")
+"""Whose embeddings a read-out is of, best first; without a role they are of held-out sessions."""
+
+
+def mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """One row per combination of ``by``: a single row as it is, else the mean over trainings.
+
+    The interval of a mean is the range over trainings, and the reason says so. Test roles of folds
+    are of different windows, so their counts add up; other roles share theirs.
     """
     made = []
     for names, group in rows.groupby(by, dropna=False, sort=False):
         known = group[group["value"].notna()]
-        row = dict(zip(by, names, strict=True))
-        row |= {"n": group["n"].sum(), "chance": known["chance"].mean()}
+        row = dict(zip(by, names, strict=True)) | _counts(group if known.empty else known)
+        row["chance"] = known["chance"].mean()
         if len(known) == 1 and len(group) == 1:
-            only = known.iloc[0]
-            row |= {k: only[k] for k in ("value", "chance", "n", "low", "high", "reason")}
+            row |= {k: known.iloc[0][k] for k in ("value", "low", "high", "reason")}
         elif len(known):
             row |= {"value": known["value"].mean(), "low": known["value"].min()}
-            row |= {"high": known["value"].max(), "reason": f"mean and range of {len(known)} folds"}
+            row |= {"high": known["value"].max(), "reason": _averaged(known, group)}
         else:
             row |= {"value": None, "low": None, "high": None, "reason": group["reason"].iloc[0]}
         made.append(row)
-    return pd.DataFrame(made)
+    return pd.DataFrame(made, columns=None if made else [*by, *_MEAN_COLUMNS])
+
+
+_MEAN_COLUMNS = ("n", "n_groups", "chance", "value", "low", "high", "reason")
+
+
+def _counts(group: pd.DataFrame) -> dict[str, float]:
+    """Samples and groups of several folds: of one seed, added up where folds share none."""
+    apart = group["detail"].fillna("test").str.startswith("test").all()
+    each = group[group["seed"] == group["seed"].iloc[0]]
+    how = "sum" if apart else "max"
+    return {name: each[name].agg(how) for name in ("n", "n_groups")}
+
+
+def _averaged(known: pd.DataFrame, group: pd.DataFrame) -> str:
+    """What a mean and its range are of: "mean and range of 2 of 3 folds, 3 seeds each"."""
+    folds, asked = known["fold"].nunique(), group["fold"].nunique()
+    seeds = known["seed"].nunique()
+    some = f"{folds} of {asked}" if folds < asked else f"{folds}"
+    each = f", {seeds} seeds each" if seeds > 1 else ""
+    return f"mean and range of {some} fold{'s' * (asked > 1)}{each}"
 
 
 def controls(scores: pd.DataFrame, headline: Headline) -> pd.DataFrame:

@@ -1,0 +1,41 @@
+"""What a paper says, and ours of the same measure."""
+
+from typing import Any
+
+import pandas as pd
+
+from .leading import MEAN, ONE, POOLED, READ_OUT, leading
+from .spec import Published, StudySpec
+
+STATED = {"pooled": (POOLED,), "mean over sessions": (MEAN,), "": (POOLED, MEAN)}
+"""What of ours may stand beside a value that is pooled, a mean, or not said to be either."""
+
+
+def statistics_beside(one: Published) -> tuple[str, ...]:
+    """Which of our statistics stand beside a published value."""
+    return (ONE,) if one.level in READ_OUT.values() or one.detail else STATED[one.statistic]
+
+
+def paper_of(one: Published) -> dict[str, Any]:
+    """A published value as a row has it."""
+    return {
+        "paper": one.value, "paper_n": one.n, "paper_spread": one.spread, "origin": one.origin,
+        "paper_statistic": one.statistic,
+    }  # fmt: skip
+
+
+def beside_paper(spec: StudySpec, scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per published value of a study and statistic of ours that may stand beside it."""
+    means = {(one.level, one.metric) for one in spec.published if one.may_be_mean}
+    ours = leading(scores, means).to_dict("records") if spec.published else []
+    by_key = {
+        tuple(row[n] for n in ("model", "level", "metric", "detail", "statistic")): row
+        for row in ours
+    }
+    made = []
+    for one in spec.published:
+        for statistic in statistics_beside(one):
+            key = (one.model, one.level, one.metric, one.detail, statistic)
+            names = dict(zip(("model", "level", "metric", "detail", "statistic"), key, strict=True))
+            made.append(names | paper_of(one) | by_key.get(key, {}))
+    return pd.DataFrame(made)
