@@ -7,9 +7,11 @@ import numpy as np
 from pipeline.preprocessing.splits import Assignment, select_windows
 
 from . import analysis, dataset, prediction, session, training, windows
+from ._begun import what_it_began_with
 from ._registered import training_members
 
-SAID = ("balanced_accuracy", "macro_f1", "accuracy", "ece", "co_bps")
+SAID = ("balanced_accuracy", "macro_f1", "ece", "co_bps")
+"""Raw accuracy is not among them: beside balanced accuracy it is read as if it were one."""
 COLUMNS = ("level", "metric", "value", "low", "high", "chance", "n", "n_groups")
 
 
@@ -21,7 +23,8 @@ def describe_training(trained: str) -> dict[str, Any]:
     dict
         ``roles`` (role to subjects, sessions and windows of the fold), ``fold`` (its name),
         ``scores`` (of this fold, and pooled over the folds of its model, ``which`` says which),
-        ``controls``, ``licence``, ``origin``; scores are dictionaries of `COLUMNS`.
+        ``controls``; scores are dictionaries of `COLUMNS`. ``origin``, ``licence`` and
+        ``vectors`` as `what_it_began_with` tells them.
 
     Raises
     ------
@@ -34,9 +37,6 @@ def describe_training(trained: str) -> dict[str, Any]:
     task = (training.TrainingTask & key).fetch1()
     where = {name: task[name] for name in ("split", "fold")}
     evaluations = _evaluations(trained)
-    origin = (training.Training & key).fetch1("weights_origin") or {}
-    while "origin" not in origin and origin.get("parent_provenance"):
-        origin = origin["parent_provenance"]
     return {
         "fold": (dataset.SplitFold & where).fetch1("fold_name"),
         "transductive": bool((dataset.SplitFold & where).fetch1("transductive")),
@@ -44,8 +44,7 @@ def describe_training(trained: str) -> dict[str, Any]:
         "subjects_heard": _subjects(training_members(trained)),
         "scores": [row for one in evaluations for row in _scores(one)],
         "controls": [row for one in evaluations for row in _controls(one)],
-        "origin": origin.get("origin", "random weights"),
-        "licence": origin.get("licence"),
+        **what_it_began_with(trained),
     }
 
 

@@ -17,8 +17,7 @@ def cards(found: Sequence[ModelCard]) -> Section | None:
     lead = element(
         "p",
         "One card per model. Data and this fold's scores are of its first training; all trainings "
-        "stand below them with their digests, and `fieldbase export --model DIGEST` writes one as "
-        "a folder with its card beside the weights.",
+        "stand below them with their digests.",
         class_="lead",
     )
     parts = [
@@ -38,7 +37,15 @@ def _body(card: ModelCard) -> list[Markup | None]:
         _scores(card.scores, "Scores on held-out recordings."),
         _scores(card.controls, "Controls."),
         _trainings(card.trainings),
+        *_export(card),
     ]
+
+
+def _export(card: ModelCard) -> list[Markup]:
+    """The command that writes the first training, ready to paste."""
+    said = "The first of them as a folder, its card beside the weights (safetensors):"
+    command = f"fieldbase export model {card.trainings.training.iloc[0]} --to FOLDER"
+    return [element("p", said), element("pre", element("code", command))]
 
 
 def _roles(card: ModelCard) -> Markup:

@@ -156,21 +156,30 @@ def nwb(
 
 def everything(
     context: typer.Context,
+    one: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME|TRAINING", help="The same as `export model`."),
+    ] = None,
     whole: Annotated[
         bool, typer.Option("--all", help="Every row and every object, for `fieldbase import`.")
     ] = False,
     to: Annotated[
-        Path | None, typer.Option("--to", help="With --all: a folder that is not there yet.")
+        Path | None, typer.Option("--to", help="With --all or --model: a folder not there yet.")
     ] = None,
     json: Json = False,
 ) -> None:
     """With --all: the whole database with its objects, as a folder for any other server."""
+    asked = ["--all"] * whole + ["--model"] * (one is not None)
+    asked += [context.invoked_subcommand] if context.invoked_subcommand is not None else []
+    if len(asked) > 1:
+        raise typer.BadParameter(f"either {' or '.join(asked)}")
     if context.invoked_subcommand is not None:
-        if whole:
-            raise typer.BadParameter(f"either --all or {context.invoked_subcommand}")
         return
-    if not whole or to is None:
+    if not asked or to is None:
         raise typer.BadParameter("say --all --to FOLDER, or study, model or nwb")
+    if one is not None:
+        model(one, to)
+        return
     from ..carry import export_all
 
     taken = export_all(to, say=say)

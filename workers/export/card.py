@@ -97,11 +97,13 @@ def _digits(value: float | None) -> str:
 
 
 def _licence(about: dict[str, Any]) -> str:
-    licence = about["licence"] or "none stated"
-    begun = about["origin"]
-    if begun == "random weights":
-        return "It began with random weights. The recordings' own terms hold for what it learnt."
-    return (
-        f"It began with {begun}, licence: {licence}. The terms of those weights and of the "
-        "recordings hold for what it learnt."
+    begun, licence = f"It began with {about['origin']}", about["licence"]
+    if licence is None:
+        return f"{begun}. The recordings' own terms hold for what it learnt."
+    what = "vectors" if about["vectors"] else "weights"
+    said = (
+        f"{begun}, licence: {licence}. The terms of those {what} and of the recordings hold for "
+        "what it learnt."
     )
+    files = [f"- `{one['file']}`, {one['etag'] or 'no digest known'}" for one in about["vectors"]]
+    return "\n\n".join([said, *(["\n".join(files)] if files else [])])

@@ -42,14 +42,13 @@ def _card(
         warnings.append("Trained on simulated recordings: what it says of a brain means nothing.")
     if name != model.name:
         warnings.append("Transductive: self-supervision heard subjects that it is tested on.")
-    begun = about["origin"]
     facts = [
         ("family", model.family),
         ("parameters", f"{first['n_parameters']:,}"),
         ("stages", ", ".join(stage.objective for stage in model.stages)),
         ("regions", ", ".join(first["classes"])),
-        ("began with", begun),
-        ("licence", about["licence"] or ("" if begun == "random weights" else "none stated")),
+        ("began with", about["origin"]),
+        ("licence", about["licence"] or "no weights or vectors made elsewhere"),
     ]
     roles = [
         {"role": role, "subjects": len(what["subjects"]), **what_counts(what)}

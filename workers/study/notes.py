@@ -8,6 +8,7 @@ from typing import Any
 
 import schemas
 from schemas import dataset, recording, session, windows
+from schemas._begun import NOT_STATED, tell_vectors, weights_of, what_it_began_with
 
 from .plan import wanted
 from .spec import StudySpec
@@ -34,8 +35,7 @@ def notes(spec: StudySpec, trainings: Sequence[dict[str, Any]]) -> list[str]:
         f"{', '.join(names) if len(names) < 4 else f'{len(names)} recordings'}: {text}"
         for text, names in said.items()
     ]
-    origins = [_weights(row["weights_origin"] or {}) for row in trainings]
-    return [*_lacking(spec), *found, *dict.fromkeys(origin for origin in origins if origin)]
+    return [*_lacking(spec), *found, *dict.fromkeys(_begun(trainings))]
 
 
 def _read(sessions: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
@@ -56,22 +56,37 @@ def _lacking(spec: StudySpec) -> list[str]:
             for name in gone]  # fmt: skip
 
 
-def _weights(origin: dict[str, Any]) -> str | None:
-    """Where weights made elsewhere came from; None for random ones and for an own parent."""
-    while "origin" not in origin and origin.get("parent_provenance"):
-        origin = origin["parent_provenance"]
-    if "origin" not in origin:
-        return None
-    return (
-        f"initial weights: {origin['origin']}, licence {origin.get('licence', 'not stated')}, "
-        f"sha256 {origin.get('sha256', 'unknown')}"
-    )
+def _begun(trainings: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Weights and vectors made elsewhere that trainings rest on."""
+    vectors: dict[tuple[str, str], dict[str, str]] = {}
+    for row in trainings:
+        made = what_it_began_with(row["training"])
+        for one in made["vectors"]:
+            said = tell_vectors(one), one["licence"] or NOT_STATED
+            vectors.setdefault(said, {})[one["file"]] = one["etag"] or "of unknown digest"
+        if made["licence"] and not made["vectors"]:
+            digest = weights_of(row["weights_origin"]).get("sha256", "unknown")
+            yield f"initial weights: {made['origin']}, licence {made['licence']}, sha256 {digest}"
+    for (told, licence), files in vectors.items():
+        named = [" ".join(pair) for pair in files.items()]
+        where = named[0] if len(named) == 1 else f"{len(named)} files"
+        yield f"{told}, licence: {licence} ({where})"
 
 
 def provenance(spec: StudySpec) -> list[tuple[str, str]]:
     """For each kind of number, the restriction that fetches it."""
     name = spec.study.name
     said = [("every score", f'schemas.scores("{name}")')]
+    if "features" in spec.data.modalities:
+        said.append(
+            (
+                "vectors made elsewhere: columns, model, licence, origin",
+                f'files = schemas.dataset.StudyMember & {{"study": "{name}", '
+                f'"member_table": "nwb_file"}}\n'
+                "schemas.session.NwbFile & "
+                '[{"nwb_file": m} for m in files.to_arrays("member")]',
+            )
+        )
     for title, table, member in (
         ("evaluations", "analysis.Evaluation.Score", "evaluation_task"),
         ("linear probes", "analysis.LinearProbe.Score", "linear_probe_task"),
