@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from ._published import published_beside
+
 COLUMNS = (
     "study", "table", "model", "split", "fold", "seed", "level", "scheme", "target", "metric",
     "detail", "value", "chance", "n", "n_groups", "low", "high", "reason", "published",
@@ -24,7 +26,7 @@ def scores(study: str | None = None) -> pd.DataFrame:
         ``study, table, model, split, fold, seed, level, scheme, target, metric, detail, value,
         chance, n, n_groups, low, high, reason, published``. ``fold`` is NaN where all folds are
         pooled; ``value`` is NaN where it is undefined and ``reason`` says why; ``published`` is a
-        paper's value for the same model, metric and level, NaN without one.
+        paper's value for the same model, metric, level and detail, NaN without one.
     """
     from . import analysis, dataset
 
@@ -42,10 +44,10 @@ def scores(study: str | None = None) -> pd.DataFrame:
     frame[numeric] = frame[numeric].apply(pd.to_numeric)
     studies = (dataset.Study & ({"study": study} if study else {})).to_dicts()
     for row in studies:
-        for item in row["toml"].get("published", ()):
-            same = (frame["study"] == row["study"]) & (frame["model"] == item["model"])
-            same &= (frame["metric"] == item["metric"]) & (frame["level"] == item["level"])
-            frame.loc[same & frame["fold"].isna(), "published"] = item["value"]
+        mine = frame[frame["study"] == row["study"]]
+        frame.loc[mine.index, "published"] = published_beside(
+            mine, row["toml"].get("published", ())
+        )
     return frame.sort_values(["study", "table", "model", "fold", "seed"], ignore_index=True)
 
 

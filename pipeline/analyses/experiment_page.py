@@ -164,12 +164,15 @@ def ours_cell(own: dict) -> Markup | None:
     said = [
         None if pd.isna(own["low"]) else f"{spread} {interval(own['low'], own['high'])}",
         None if pd.isna(own["chance"]) else f"chance {number(own['chance'])}",
-        None if n is None else f"{n} {counted}{'s' * (n != 1)}",
+        None if n is None else f"{n} {counted}{'s' * (n != 1)}{WHOSE.get(counted, '')}",
         None if pd.isna(own["subject_sd"]) else f"SD between them {number(own['subject_sd'])}",
         f"{int(own['seeds'])} seeds, SD {number(own['seed_sd'])}" if several else None,
         how or None,
     ]
     return cell(number(own["value"]), [part for part in said if part])
+
+
+WHOSE = {"fold": " of one subject each"}
 
 
 def cell(value: str, said: Sequence[str]) -> Markup:

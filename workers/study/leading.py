@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from .score_tables import answering, mean_over_folds
+from schemas._published import READ_OUT, answering
+
+from .score_tables import mean_over_folds
 from .subjects import abnormality_scores, means_of_subjects, subject_spread
 
 LED = ("balanced_accuracy", "macro_f1", "accuracy", "ece", "silhouette", "auc", "abnormality")
-READ_OUT = {"LinearProbe": "linear probe", "Silhouette": "silhouette"}
-"""Table of a read-out: its level where it stands beside a paper."""
 POOLED, MEAN, ONE = "pooled", "mean", ""
 """How many folds became one value; a read-out or an abnormality is there in one way only."""
 MEASURE = ["model", "level", "metric", "detail", "statistic"]

@@ -4,7 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from .leading import MEAN, ONE, POOLED, READ_OUT, leading
+from schemas._published import READ_OUT
+
+from .leading import MEAN, ONE, POOLED, leading
 from .spec import Published, StudySpec
 
 STATED = {"pooled": (POOLED,), "mean over sessions": (MEAN,), "": (POOLED, MEAN)}

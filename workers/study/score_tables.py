@@ -34,31 +34,6 @@ def probes(scores: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def answering(rows: pd.DataFrame) -> pd.DataFrame:
-    """Read-outs of the sessions that have an answer: held-out ones, else all, else trained ones.
-
-    Silhouettes and probes by session or insertion need several of them, and a fold may hold out
-    one. The choice is one for all models, so that a table compares like with like; pooled rows go
-    before those of folds. What is in ``detail`` is then in ``role``, "" where it was empty.
-    """
-    rows = rows.assign(role=rows["detail"].fillna(""))
-    kept = []
-    for _, group in rows.groupby(["table", "target", "metric"], sort=False):
-        named = group["role"].isin(ROLES)
-        kept.append(group[~named])
-        there = [role for role in ROLES if (group["role"] == role).any()]
-        known = set(group.loc[group["value"].notna(), "role"])
-        best = next((role for role in there if role in known), there[0] if there else None)
-        mine = group[group["role"] == best]
-        whole = mine["fold"].isna() & mine["value"].notna()
-        kept.append(mine[whole] if whole.any() else mine)
-    return pd.concat(kept) if kept else rows
-
-
-ROLES = ("", "test role", "all role", "train role")
-"""Whose embeddings a read-out is of, best first; without a role they are of held-out sessions."""
-
-
 def mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """One row per combination of ``by``: a single row as it is, else the mean over trainings.
 
