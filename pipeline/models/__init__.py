@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..params import Params
 from .context import DataContext, label_set
+from .hub import load_model
 from .ibl_parameters import IblTransformerParams, IblTreesParams
 from .parameters import (
     AmplitudeOnlyParams,
@@ -29,6 +30,7 @@ __all__ = [
     "FoundationModel",
     "build",
     "label_set",
+    "load_model",
     "params_class",
     "parse_params",
 ]

@@ -16,6 +16,7 @@ from .ibl_features import APPROXIMATE, COMPUTED, ibl_features
 from .ibl_parameters import IblDecoderParams
 from .ibl_release import Release, open_release
 from .parameters import EmbedParams
+from .wav2vec_weights import NOT_STATED
 
 DEPTH, ACROSS = POSITION.index("depth_um"), POSITION.index("rel_x")
 
@@ -68,7 +69,10 @@ class IblDecoder(LossInShares, nn.Module):
         _check_fit(release, context, absent, params)
         model.members.extend(cls.read(release, first=params.members == "first"))
         model.members.requires_grad_(False)
-        model.provenance = {**release.facts(), "absent": absent, "approximate": APPROXIMATE}
+        facts = release.facts()
+        if facts["licence"] == NOT_STATED:
+            facts["licence"] = f"not stated in the release; {params.licence_seen}"
+        model.provenance = {**facts, "absent": absent, "approximate": APPROXIMATE}
         return model
 
     @staticmethod

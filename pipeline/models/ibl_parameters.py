@@ -1,6 +1,6 @@
 """Parameters of the published decoders that are peers; free of torch."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,11 @@ class IblDecoderParams(Params):
     """What both share. Nothing is trained: the published weights answer as they are.
 
     Source: International Brain Laboratory, region decoders of the ephys atlas (Cosmos regions,
-    features of LFP, AP band and spikes; the card of the gradient-boosted one says CC-BY-4.0).
+    features of LFP, AP band and spikes). ``licence_seen`` is what was found of the licence when
+    the family was written, said where a release does not state it itself.
     """
+
+    licence_seen: ClassVar[str] = "not checked"
 
     revision: str | None = Field(None, description="tag or commit on the hub; None takes main")
     members: Literal["all", "first"] = Field(
@@ -28,6 +31,10 @@ class IblDecoderParams(Params):
 class IblTreesParams(IblDecoderParams):
     """Gradient-boosted trees on single channels."""
 
+    licence_seen: ClassVar[str] = (
+        "the hub's card of int-brain-lab/ea-decoder-channel-xgboost says CC-BY-4.0"
+    )
+
     family: Literal["ibl_trees"] = "ibl_trees"
     source: str = Field(
         "int-brain-lab/ea-decoder-channel-xgboost", description="hub id or local folder"
@@ -35,7 +42,7 @@ class IblTreesParams(IblDecoderParams):
 
 
 class IblTransformerParams(IblDecoderParams):
-    """A transformer over the channels of a probe."""
+    """A transformer over the channels of a probe; nobody has checked its licence yet."""
 
     family: Literal["ibl_transformer"] = "ibl_transformer"
     source: str = Field(

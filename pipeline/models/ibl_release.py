@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .wav2vec_weights import WEIGHTS_VARIABLE, _licence
+from .hub import WEIGHTS_VARIABLE
+from .wav2vec_weights import NOT_STATED, _licence
 
 MANIFEST, DIGESTS = "ephysatlas_model.json", "checksums.json"
 PATTERNS = ["*.json", "*.ubj", "*.npz", "*.safetensors", "README.md"]
@@ -59,7 +60,7 @@ class Release:
             "licence": _licence(self.folder),
             "sha256": hashlib.sha256(text).hexdigest(),
             "model": str(self.manifest.get("model_id", self.folder.name)),
-            "vintage": str(self.manifest.get("vintage", "not stated")),
+            "vintage": str(self.manifest.get("vintage", NOT_STATED)),
         }
 
 

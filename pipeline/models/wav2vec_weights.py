@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import nn
 
-WEIGHTS_VARIABLE = "FIELDBASE_WEIGHTS"
+from .hub import WEIGHTS_VARIABLE
+
+NOT_STATED = "not stated"
 
 
 def load_audio(network: nn.Module, source: str, root: Path | None) -> dict[str, Any]:
@@ -98,4 +100,4 @@ def _licence(folder: Path) -> str:
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8", errors="replace") if readme.exists() else ""
     found = re.match(r"---\n.*?^license:\s*(\S+)", text, re.DOTALL | re.MULTILINE)
-    return found.group(1) if found else "not stated"
+    return found.group(1) if found else NOT_STATED

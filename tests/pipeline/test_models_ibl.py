@@ -1,6 +1,7 @@
 """IBL's decoders: features against SciPy and IBL's own code, the network by hand, wrong folders."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -235,6 +236,17 @@ WRONG = {
     "other": "release of ridge",
     "classes": "classes",
 }
+
+
+@pytest.mark.parametrize(
+    ("family", "told"),
+    [("ibl_trees", "card of int-brain-lab/.* says CC-BY-4.0"), ("ibl_transformer", "not checked$")],
+)
+def test_a_release_without_licence_says_what_was_found_of_it(family, told, tmp_path):
+    source = FOLDERS[family](tmp_path / "release")
+    (source / "README.md").unlink()
+    model = build(params_of(family, source=str(source)), CONTEXT, seed=0)
+    assert re.match(f"not stated in the release; .*{told}", model.provenance["licence"])
 
 
 @pytest.mark.parametrize("how", WRONG)

@@ -44,9 +44,8 @@ def _warnings(about: dict[str, Any]) -> str:
 
 def _loading(about: dict[str, Any], for_transformers: bool) -> str:
     lines = [
-        "    from pathlib import Path",
-        "    from pipeline.training.checkpoint import load_checkpoint",
-        "    model = load_checkpoint(Path('.'))",
+        "    from pipeline.models import load_model",
+        "    model = load_model('FOLDER')  # this folder, or the hub id it was uploaded to",
     ]
     if for_transformers:
         lines += [

@@ -19,8 +19,8 @@ from .study import ExportError, refuse_existing
 def export_model(name: str, folder: Path, *, say: Callable[[str], None] = lambda _: None) -> Path:
     """Write a model's weights (safetensors), its parameters, digest and card.
 
-    ``pipeline.training.checkpoint.load_checkpoint(folder)`` loads it without a database. Of the
-    family lfp2vec, ``transformers/`` is what ``Wav2Vec2Model.from_pretrained`` loads.
+    ``pipeline.models.load_model(folder)`` loads it without a database. Of the family lfp2vec,
+    ``transformers/`` is what ``Wav2Vec2Model.from_pretrained`` loads.
 
     Parameters
     ----------
