@@ -1,5 +1,6 @@
 """A stated risk from the tables: where its threshold comes from, and what became of it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -117,24 +118,55 @@ def threshold_rows(inputs: list[dict[str, Any]], rows: dict[str, Any], target: f
     return list(found.values())
 
 
-def abstentions(trained: str, postprocess_params: str | None = None) -> list[str]:
-    """Sentences on the risk that answers of a training were given at; none where none was asked.
-
-    Parameters
-    ----------
-    postprocess_params
-        Name of the post-processing; None: any.
-    """
+def tell_abstention(names: Iterable[str]) -> list[str]:
+    """Sentences on the risk that predictions were answered at; none where none was asked."""
     from pipeline.analyses.learned import Learned
 
-    same = {"training": trained}
-    if postprocess_params is not None:
-        same["postprocess_params"] = postprocess_params
-    joined = prediction.Prediction * prediction.PredictionTask & same & "learned is not null"
+    keys = [{"prediction": name} for name in names]
+    asked = prediction.Prediction * prediction.PredictionTask & keys & "learned is not null"
     told: dict[str, None] = {}
-    for row in joined.proj("learned", "postprocess_params").to_dicts():
+    for row in asked.proj("learned", "postprocess_params", "training").to_dicts():
         if prediction.PostprocessParamSet.get(row).risk is None:
             continue
         learned = Learned.from_json(row["learned"])
-        told[learned.note if learned.abstain is None else learned.abstain.told()] = None
+        said = learned.note if learned.abstain is None else learned.abstain.told()
+        told[f"{said}; {tell_held_out(row)}"] = None
     return list(told)
+
+
+def tell_held_out(row: dict[str, Any]) -> str:
+    """What became of the risk on subjects that the study of a training held out, in words.
+
+    Parameters
+    ----------
+    row
+        ``training`` and ``postprocess_params``.
+    """
+    from . import analysis
+
+    used = analysis.EvaluationInput * prediction.PredictionTask & {"training": row["training"]}
+    named = [{"evaluation": name} for name in set(used.to_arrays("evaluation"))]
+    scored = analysis.Evaluation.Score * analysis.EvaluationTask.proj("eval_fold") & (
+        named or "0=1"
+    )
+    scored = scored & {"level": "post-processed"} & ["metric = 'risk'", "metric = 'coverage'"]
+    found: dict[str, dict[str, Any]] = {}
+    for one in scored.to_dicts(order_by="evaluation, score"):
+        if (one["detail"] or "").startswith("asked ") and "value" in one:
+            if one["metric"] not in found or one["eval_fold"] is None:
+                found[one["metric"]] = one
+    if set(found) != {"risk", "coverage"} or found["risk"]["value"] is None:
+        return "not measured on held-out subjects"
+    risk, coverage = found["risk"], found["coverage"]
+    asked = {one["postprocess_params"] for one in used.to_dicts()}
+    also = "" if row["postprocess_params"] in asked else ", without asking there for new regions"
+    return (
+        f"on {coverage['n_groups']} held-out subjects {_share(coverage)} of {coverage['n']:,} "
+        f"labelled channels are answered and {_share(risk)} of these answers wrong{also}"
+    )
+
+
+def _share(row: dict[str, Any]) -> str:
+    if row["low"] is None:
+        return f"{row['value']:.1%} ({row['score_reason']})"
+    return f"{row['value']:.1%} (95 % {row['low']:.1%} to {row['high']:.1%})"

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.preprocessing import LfpParams, WindowParams
 from schemas import anatomy, prediction, recording, session, windows
+from schemas._abstain import tell_abstention
 from schemas._doubt import why_not_new
 from schemas._registered import what_was_heard
 
@@ -208,6 +209,7 @@ def _gather(source, file, recorded, chosen, names, predictions, labels, notes) -
     if recorded.synthetic:
         marks.append(RECORDING_WATERMARK)
     notes = [*notes, *(text for name in names for text in _nothing_left(name))]
+    notes += [f"{text[:1].upper()}{text[1:]}." for text in tell_abstention(predictions.values())]
     blind = None if chosen is None else why_not_new(chosen.training)
     if blind is not None:
         notes.append(
