@@ -1,5 +1,6 @@
 """Experiments: variants of one study file, their twins, and one table beside the paper."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from workers.study.spec import StudyError
 STUDIES = Path(__file__).parents[2] / "studies"
 FILES = sorted(STUDIES.glob("lfp2vec_*.toml"))
 CHEAP = ("spectrogram MLP", "band power")
+PAPERS_SPLIT = {  # of the paper's sessions in IBL two share a mouse, of SiNAPS's some may
+    "lfp2vec_within_allen": {},
+    "lfp2vec_within_ibl": {"by": "insertion", "allow_shared_subject": True},
+    "lfp2vec_within_sinaps": {"by": "session", "validation": 2, "allow_shared_subject": True},
+}
 
 
 def test_tables_merge_by_name_then_by_place_and_anything_else_is_replaced():
@@ -45,8 +51,11 @@ def test_the_published_protocol_differs_from_the_strict_one_only_in_training_and
     for file in STUDIES.glob("lfp2vec_within_*.toml"):
         specs = {member.protocol: member.spec for member in read_experiment(file).members}
         assert set(specs) == {"published", "strict"}
-        for name in ("data", "lfp", "windows", "split"):
+        for name in ("data", "lfp", "windows"):
             assert len({getattr(spec, name).digest for spec in specs.values()}) == 1, name
+        split = specs["strict"].split
+        assert (split.by, split.allow_shared_subject) == ("subject", False)
+        assert specs["published"].split == split.model_copy(update=PAPERS_SPLIT[file.stem])
         assert specs["published"].model != specs["strict"].model
         last = {name: spec.analyses.postprocess for name, spec in specs.items()}
         assert last["published"].class_weights == PUBLISHED_WEIGHTS
@@ -61,6 +70,75 @@ def test_no_paper_value_is_read_as_another_measure():
         for one in read_experiment(file).published:
             said = one.origin.lower()
             assert one.metric != "balanced_accuracy" or "raw" not in said
+
+
+def test_every_experiment_has_both_protocols_says_what_was_tuned_and_repeats_its_networks():
+    for file in FILES:
+        members = read_experiment(file).members
+        assert {member.protocol for member in members} == {"published", "strict"}, file.stem
+        for spec in [member.spec for member in members]:
+            told = " ".join(spec.study.not_to_conclude)
+            assert "Nothing was tuned on these recordings" in told, spec.study.name
+            networks = [model for model in spec.model if model.stages[0].epochs]
+            assert networks
+            assert all(model.seeds == (0, 1, 2) for model in networks), spec.study.name
+
+
+def test_a_paper_value_names_its_statistic_where_the_paper_gives_two():
+    for file in FILES:
+        seen = set()
+        for one in read_experiment(file).published:
+            what = (one.arm, one.model, one.metric, one.level, one.detail, one.statistic)
+            assert what not in seen
+            seen.add(what)
+        bare = {what[:-1] for what in seen if not what[-1]}
+        assert not bare & {what[:-1] for what in seen if what[-1]}
+    (row,) = [
+        one
+        for one in read_experiment(STUDIES / "lfp2vec_within_ibl.toml").published
+        if (one.model, one.metric, one.statistic) == ("lfp2vec", "balanced_accuracy", "pooled")
+    ]
+    assert (row.value, row.n, row.level) == (0.577, 7, "window")
+
+
+def test_every_pair_of_laboratories_is_there_with_0_1_2_and_4_sessions():
+    names = set()
+    for file in STUDIES.glob("lfp2vec_cross_lab*.toml"):
+        for twin in (False, True):
+            for member in read_experiment(file, twin=twin).members:
+                _, _, variant = member.spec.study.name.partition(".")
+                k = member.spec.split.support_sessions
+                if re.search(r"\.k\d", variant):
+                    assert f".k{k}" in variant  # in the twin, too
+                    names.add((variant.partition(".")[0], k))
+                    assert member.arm.endswith(f", {k} session" + "s" * (k != 1))
+    labs = ("allen", "ibl", "sinaps")
+    pairs = {f"{a}-{b}" for a in labs for b in labs if a != b}
+    assert names == {(pair, k) for pair in pairs for k in (0, 1, 2, 4)}
+
+
+def test_a_variant_may_take_some_of_the_models_and_names_those_that_are_there(tmp_path):
+    file = tmp_path / "some.toml"
+    body = """
+[study]
+name = "a"
+[data]
+recordings = ["x"]
+[[model]]
+name = "one"
+family = "band_power"
+[[model]]
+name = "two"
+family = "band_power"
+[[variant]]
+name = "v"
+only_models = ["two"]
+"""
+    file.write_text(body)
+    assert [model.name for model in read_experiment(file).specs[0].model] == ["two"]
+    file.write_text(body.replace('["two"]', '["three"]'))
+    with pytest.raises(StudyError, match=r"no model \['three'\]; there are \['one', 'two'\]"):
+        read_experiment(file)
 
 
 def test_an_unknown_variant_and_a_file_without_a_twin_are_refused(tmp_path):

@@ -24,6 +24,7 @@ class Variant(Params):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
     protocol: Protocol = "strict"
     arm: str = Field("", description="what the variants of both protocols share: a row's name")
+    only_models: tuple[str, ...] = Field((), description="of the file's models; empty: all")
     twin: dict[str, Any] = Field(default_factory=dict, description="where its twin differs more")
 
 
@@ -64,7 +65,8 @@ def read_experiment(path: Path, *, twin: bool = False, only: Sequence[str] = ())
     """The studies in a TOML file.
 
     Each ``[[variant]]`` is the file with the variant's values on top: tables are merged, lists of
-    tables by their ``name`` or else by position, anything else is replaced.
+    tables by their ``name`` or else by position, anything else is replaced. ``only_models`` of a
+    variant are the models that it has.
 
     Parameters
     ----------
@@ -142,9 +144,19 @@ def _member(values: dict[str, Any], variant: Variant | None, twin: Twin | None) 
         made.pop("published", None)  # a paper's value is no target for simulated recordings
     if variant is None:
         return Member(spec=StudySpec.model_validate(made))
+    if variant.only_models:
+        made = {**made, "model": _chosen(made.get("model", []), variant)}
     mine = [p for p in made.get("published", []) if p.get("arm", "") == variant.arm]
     spec = StudySpec.model_validate({**made, "published": mine})
     return Member(spec=spec, protocol=variant.protocol, arm=variant.arm)
+
+
+def _chosen(models: list[dict[str, Any]], variant: Variant) -> list[dict[str, Any]]:
+    """The models that a variant has, in the file's order."""
+    names = [one.get("name") for one in models]
+    if unknown := [name for name in variant.only_models if name not in names]:
+        raise StudyError(f"variant {variant.name!r} has no model {unknown}; there are {names}")
+    return [one for one in models if one.get("name") in variant.only_models]
 
 
 def simulate(experiment: Experiment, folder: Path, say: Callable[[str], None]) -> None:
