@@ -155,11 +155,13 @@ def tell_held_out(row: dict[str, Any]) -> str:
         if (one["detail"] or "").startswith("asked ") and "value" in one:
             if one["metric"] not in found or one["eval_fold"] is None:
                 found[one["metric"]] = one
-    if set(found) != {"risk", "coverage"} or found["risk"]["value"] is None:
+    if set(found) != {"risk", "coverage"} or found["coverage"]["value"] is None:
         return "not measured on held-out subjects"
     risk, coverage = found["risk"], found["coverage"]
     asked = {one["postprocess_params"] for one in used.to_dicts()}
     also = "" if row["postprocess_params"] in asked else ", without asking there for new regions"
+    if risk["value"] is None:
+        return f"on {coverage['n_groups']} held-out subjects nothing is answered{also}"
     return (
         f"on {coverage['n_groups']} held-out subjects {_share(coverage)} of {coverage['n']:,} "
         f"labelled channels are answered and {_share(risk)} of these answers wrong{also}"
