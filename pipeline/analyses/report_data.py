@@ -216,8 +216,8 @@ class ReportData:
         One per model.
     provenance
         ``(what, restriction)``: the Python text that fetches the number.
-    published
-        Where the numbers in the column ``published`` come from.
+    paper
+        Published values beside ours, as `report_paper.measure_tables` takes them, side "ours".
     generated
         What made the report: ``version``, ``date``, ``database``, ...
     colours
@@ -232,10 +232,10 @@ class ReportData:
     synthetic: bool
     watermark: str = ""
     source: str = ""
-    published: str = ""
     data: str = ""
     insertions: Sequence[InsertionReport] = ()
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    paper: pd.DataFrame = field(default_factory=pd.DataFrame)
     confusions: Sequence[Confusion] = ()
     silhouettes: pd.DataFrame = field(default_factory=pd.DataFrame)
     probes: pd.DataFrame = field(default_factory=pd.DataFrame)

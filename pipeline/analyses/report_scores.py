@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .markup import Markup, interval, number, table
+from .markup import Markup, element, interval, number, table
 from .report_data import metric_name
 
 INTERVAL, NUMERIC = "interval", ("value", "interval", "chance", "n", "published", "difference")
@@ -38,6 +38,40 @@ def tidy(rows: pd.DataFrame, *, caption: str) -> Markup:
     read["metric"] = lambda text: metric_name(text) if isinstance(text, str) else _text(text)
     read["reason"] = lambda text: text if isinstance(text, str) else ""
     return table(rows, shown, caption=caption, show=read, numeric=(*NUMERIC, "observed"))
+
+
+CHANCE = {
+    "balanced accuracy": "Chance is one over the classes there are.",
+    "macro F1": "Chance is what always naming the commonest class gets.",
+    "accuracy": "Raw: every sample counts alike, so a common class counts more. Chance is the "
+    "share of the commonest class; it is not that of a balanced accuracy.",
+}
+"""What chance is of a metric; others have it in their rows or none."""
+
+
+def by_metric(rows: pd.DataFrame, *, most: int | None = None) -> list[Markup]:
+    """A heading and a table for each metric: two metrics' values are never to be compared.
+
+    Raw accuracy comes last; recall of all classes is one table.
+
+    Parameters
+    ----------
+    most
+        Rows of a table beyond these are left out, and its caption says so.
+    """
+    names = rows["metric"].map(metric_name)
+    names = names.where(~names.str.startswith("recall"), "recall of each class")
+    found = sorted(names.unique(), key=lambda name: name == "accuracy")  # stable
+    made = []
+    for name in found:
+        mine = rows[names == name]
+        cut = most is not None and len(mine) > most
+        said = [f"The first {most} of {len(mine)} rows." if cut else "", CHANCE.get(name, "")]
+        title = f"{name[:1].upper()}{name[1:]}"
+        caption = " ".join(part for part in said if part) or f"{title}."
+        shown = mine[:most] if name.startswith("recall") else mine[:most].drop(columns="metric")
+        made += [element("h3", title), tidy(shown, caption=caption)]
+    return made
 
 
 def overall_scores(scores: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from .colours import region_colours
 from .insertion_figure import counted, draw_insertion, drawing_notes, has_labels
 from .markup import Markup, element, interval, join, number, table
 from .report_data import InsertionReport, ReportData, metric_name
+from .report_paper import LEAD, measure_tables
 from .report_pictures import (
     confusion_figure,
     curves_figure,
@@ -17,9 +18,10 @@ from .report_pictures import (
     key,
     picture,
 )
-from .report_scores import distinct_names, is_pooled, overall_scores, tidy, whole
+from .report_scores import by_metric, distinct_names, is_pooled, overall_scores, tidy, whole
 
 OPEN = 3  # insertions that are seen without a click
+MOST_ROWS = 2000  # of single folds and seeds, per metric
 
 
 LEVELS = {
@@ -77,15 +79,13 @@ def scores(data: ReportData) -> Section | None:
     lead += [RAW] if {"window", "channel"} & set(rows.get("level", ())) else []
     parts = [element("p", " ".join(lead), class_="lead")] if lead else []
     parts.append(_score_picture(data, rows, overall))
-    if data.published:
-        parts.append(element("p", f"Published values: {data.published}", class_="note"))
-    parts.append(tidy(overall[~recall], caption="Scores, with the chance level of the same rows."))
+    parts += by_metric(overall[~recall])
     if recall.any():
         body = tidy(overall[recall], caption="Recall of each class.")
         parts.append(element("details", element("summary", "Recall of each class"), body))
     if len(rows) > len(overall):
-        body = tidy(rows[:2000], caption=_cut(len(rows), 2000))
-        parts.append(element("details", element("summary", f"All {len(rows)} rows"), body))
+        every = by_metric(rows, most=MOST_ROWS)
+        parts.append(element("details", element("summary", f"All {len(rows)} rows"), *every))
     return Section("scores", "Scores", join(parts))
 
 
@@ -313,11 +313,15 @@ def _forest(data: ReportData, rows: pd.DataFrame, by: str, zero: bool) -> Markup
     )
 
 
-def _cut(total: int, most: int) -> str:
-    return f"All {total} rows." if total <= most else f"The first {most} of {total} rows."
+def paper(data: ReportData) -> Section | None:
+    """Every published value with its n, spread and origin, and ours of the same measure."""
+    if data.paper.empty:
+        return None
+    body = [element("p", LEAD, class_="lead"), *measure_tables(data.paper, {"ours": "ours"})]
+    return Section("paper", "Beside the paper", join(body))
 
 
 SECTIONS: Sequence = (
-    scores, confusions, silhouettes, probes, curves, controls, notes, provenance
+    scores, paper, confusions, silhouettes, probes, curves, controls, notes, provenance
 )  # fmt: skip
 """In reading order, after the insertions."""

@@ -224,6 +224,20 @@ def test_folds_without_a_pooled_row_are_averaged_and_say_so(data):
     assert overall.loc[("tiny", "balanced accuracy"), "value"] == 0.6123
 
 
+def test_raw_accuracy_stands_in_no_table_with_another_metric(data):
+    raw = [score("tiny", fold, 0.7654 + fold / 1e4, metric="accuracy", chance=0.4321)
+           for fold in (0, 1)]  # fmt: skip
+    both = pd.concat([data.scores, pd.DataFrame(raw)])
+    html = render_report(replace(data, scores=both))
+    tables = [table for table in html.split("<table")[1:] if "0.432<" in table.split("</table>")[0]]
+    assert len(tables) == 2  # means, and every row
+    for table in tables:
+        assert "Raw: every sample counts alike" in table
+        assert "0.612" not in table.split("</table>")[0]
+    before = [html[: html.index(table)] for table in tables]
+    assert all("<h3>Accuracy</h3>" in text[-300:] for text in before)
+
+
 def test_rows_of_one_model_are_named_apart_by_what_differs():
     rows = pd.DataFrame(
         {"model": "m", "seed": [0, 1, 0], "split": ["a", "a", "b"], "level": "window"}

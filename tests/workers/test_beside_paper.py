@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.analyses.experiment_page import ExperimentPage, render_experiment
+from pipeline.analyses.report_paper import measure_tables
 from workers.study.compare import compare
 from workers.study.experiment import Member
 from workers.study.leading import leading
@@ -42,7 +43,7 @@ def the(rows, **where):
 
 
 def study(*published):
-    told = [Published(model="m", origin="text", **one) for one in published]
+    told = [Published(**{"model": "m", "origin": "text"} | one) for one in published]
     model = {"name": "m", "family": "band_power"}
     values = {"study": {"name": "s"}, "data": {"recordings": ["x"]}, "model": [model]}
     return StudySpec.model_validate(values | {"published": told})
@@ -147,5 +148,22 @@ def test_the_page_has_the_papers_and_our_value_of_the_same_statistic_in_one_row(
     assert "<strong>0.300" in text[silhouette : text.index("</tr>", silhouette)]
     assert "n not stated" in text[silhouette : silhouette + 200]
     assert text.count("pooled or a mean: not stated") == 2
-    same = beside_paper(spec, scores)
-    assert same["value"].dropna().tolist() == pytest.approx([0.222, 0.3])
+
+
+def test_a_study_report_tells_every_published_value_with_n_spread_statistic_and_origin():
+    told = [
+        {"metric": "accuracy", "level": "window", "value": 0.833, "n": 7, "statistic": "pooled",
+         "origin": "recomputed <by us>"},
+        {"metric": "silhouette", "level": "silhouette", "value": 0.576, "spread": 0.026,
+         "detail": "region"},
+    ]  # fmt: skip
+    scores = frame({"metric": "accuracy", "value": 0.444, "chance": 0.4}, *silhouettes())
+    rows = beside_paper(study(*told), scores)
+    assert rows["ours_value"].tolist() == pytest.approx([0.444, 0.3])
+    first, second = measure_tables(rows, {"ours": "ours"})
+    assert "<strong>0.833</strong><small>n 7 · pooled · recomputed &lt;by us&gt;" in first
+    assert "<strong>0.444</strong><small>chance 0.400 · 1 subject<" in first
+    assert "Accuracy, window level; pooled" in first
+    assert "<strong>0.576 ± 0.026</strong><small>n not stated · text<" in second
+    assert "range 0.100 to 0.600 · chance 0.250 · 3 subjects" in second
+    assert beside_paper(study(), scores).empty

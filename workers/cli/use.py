@@ -185,7 +185,10 @@ def report(
     only: Only = None,
     to: Annotated[Path | None, typer.Option(help="The HTML file to write.")] = None,
 ) -> None:
-    """Write the study's report: one self-contained HTML file, or one and a page over several."""
+    """Write the study's report: one self-contained HTML file, or one and a page over several.
+
+    A study with published values has a page, too, that sets them beside ours.
+    """
     import schemas
 
     from ..study.compare import write_experiment
@@ -194,7 +197,8 @@ def report(
     experiment, _ = _read(file, twin, only)
     schemas.activate()
     target = to or Path(f"{experiment.name}.html")
-    if len(experiment.members) == 1 and not experiment.members[0].arm:
+    alone = len(experiment.members) == 1 and not experiment.members[0].arm
+    if alone and not experiment.published:
         pages = [write_report(experiment.specs[0], target)]
     else:
         pages = write_experiment(experiment, target)

@@ -9,13 +9,8 @@ from typing import Any
 import pandas as pd
 
 import schemas
-from pipeline.analyses.experiment_page import (
-    COLUMNS,
-    LEVELS,
-    OURS,
-    ExperimentPage,
-    render_experiment,
-)
+from pipeline.analyses.experiment_page import COLUMNS, ExperimentPage, render_experiment
+from pipeline.analyses.report_paper import LEVELS, OURS
 
 from .experiment import Experiment, Member
 from .heard import shown_names

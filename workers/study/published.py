@@ -4,9 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.analyses.report_paper import OURS
 from schemas._published import READ_OUT
 
-from .leading import MEAN, ONE, POOLED, leading
+from .leading import MEAN, MEASURE, ONE, POOLED, leading
 from .spec import Published, StudySpec
 
 STATED = {"pooled": (POOLED,), "mean over sessions": (MEAN,), "": (POOLED, MEAN)}
@@ -27,17 +28,20 @@ def paper_of(one: Published) -> dict[str, Any]:
 
 
 def beside_paper(spec: StudySpec, scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per published value of a study and statistic of ours that may stand beside it."""
+    """One row per published value of a study and statistic of ours that may stand beside it.
+
+    Columns as `report_paper.measure_tables` takes them, the side being "ours".
+    """
     means = {(one.level, one.metric) for one in spec.published if one.may_be_mean}
-    ours = leading(scores, means).to_dict("records") if spec.published else []
-    by_key = {
-        tuple(row[n] for n in ("model", "level", "metric", "detail", "statistic")): row
-        for row in ours
-    }
+    found = leading(scores, means).to_dict("records") if spec.published else []
+    by_key = {tuple(row[name] for name in MEASURE): row for row in found}
     made = []
     for one in spec.published:
         for statistic in statistics_beside(one):
             key = (one.model, one.level, one.metric, one.detail, statistic)
-            names = dict(zip(("model", "level", "metric", "detail", "statistic"), key, strict=True))
-            made.append(names | paper_of(one) | by_key.get(key, {}))
+            mine = by_key.get(key, {})
+            ours = {f"ours_{what}": mine.get(what) for what in OURS}
+            made.append(
+                {**dict(zip(MEASURE, key, strict=True)), "arm": "", **paper_of(one), **ours}
+            )
     return pd.DataFrame(made)

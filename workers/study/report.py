@@ -23,6 +23,7 @@ from .insertions import insertion_reports
 from .models import final_trainings
 from .notes import notes, provenance
 from .plan import wanted
+from .published import beside_paper
 from .spec import StudyError, StudySpec
 from .subjects import abnormality_scores, in_order, subject_values
 
@@ -63,7 +64,7 @@ def write_report(spec: StudySpec, target: Path, scores: pd.DataFrame | None = No
 def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
     """Everything the page says, from the tables."""
     names = shown_names(spec)
-    scores = scores.assign(model=scores["model"].map(lambda name: names.get(name, name)))
+    raw, scores = scores, scores.assign(model=scores["model"].map(lambda m: names.get(m, m)))
     headline = headline_of(spec, scores)
     synthetic = is_synthetic(spec)
     rests = doubts.regions(scores)
@@ -78,10 +79,10 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         synthetic=synthetic,
         watermark="SYNTHETIC" if synthetic else "",
         source=spec.study.source,
-        published="; ".join(sorted({p.origin for p in spec.published})),
         data=_data_sentence(spec),
         insertions=call_as_shown(insertion_reports(spec), names),
         scores=score_tables.evaluations(scores),
+        paper=beside_paper(spec, raw).replace({"model": names}),
         confusions=call_as_shown(confusions(spec), names),
         silhouettes=score_tables.silhouettes(scores),
         probes=score_tables.probes(scores),
