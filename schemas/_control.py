@@ -7,6 +7,8 @@ import numpy as np
 from . import analysis, prediction
 from ._abnormality import KIND, abnormality_of
 from ._analyse import Scores, gather, request, score_rows
+from ._calibration import KIND as CALIBRATION
+from ._calibration import calibration_of
 from ._copies import count_signals
 from ._infer import load_model
 from ._relabel import balanced_accuracy, relabelled
@@ -22,6 +24,7 @@ def control(task: dict[str, Any], **options: Any) -> tuple[dict[str, Any], Score
         "relabelled": relabelled,
         "independent_channels": _independent_channels,
         KIND: abnormality_of,
+        CALIBRATION: calibration_of,
     }
     kind = task["control_kind"].partition(":")[0]
     text, scores = kinds[kind](task, **options)

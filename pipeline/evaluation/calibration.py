@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int64, Integer
 
 TEMPERATURES = (0.05, 20.0)
 
@@ -22,7 +22,7 @@ def reliability(
     confidence = proba.max(axis=1)
     right = proba.argmax(axis=1) == truth
     edges = np.linspace(0, 1, bins + 1)
-    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    index = bin_numbers(confidence, bins)
     n = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
         mean_confidence = np.bincount(index, confidence, minlength=bins) / n
@@ -36,6 +36,14 @@ def reliability(
             "accuracy": accuracy,
         }
     )
+
+
+def bin_numbers(
+    confidence: Float[np.ndarray, " sample"], bins: int
+) -> Int64[np.ndarray, " sample"]:
+    """Which of the equal bins each confidence is in; one on an edge belongs to the lower bin."""
+    edges = np.linspace(0, 1, bins + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
 
 
 def expected_calibration_error(

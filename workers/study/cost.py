@@ -12,7 +12,7 @@ from ..archive.standing import Standing
 from ..ingest import stand
 from .effort import Counted, spell_effort
 from .listed import Listed, read_catalogue
-from .models import answers, ssl_first
+from .models import ALONE, answers, ssl_first
 from .plan import not_here, wanted
 from .spec import StudySpec
 from .unread import Recorded, count_unread
@@ -210,7 +210,7 @@ def _asked(spec: StudySpec, folds: int, members: int) -> list[tuple[str, str, in
     }
     pooled = 1 if "region" in wants.linear_probes and folds > 1 else 0
     scored = len(saying) if wants.evaluate else 0
-    alone = {"permuted_labels", "phase_randomised", "abnormality"}
+    alone = {*ALONE, "abnormality"}
     beside = len(alone & set(wants.controls)) * scored
     beside += len(runs) if "relabelled" in wants.controls and wants.linear_probes else 0
     return [

@@ -8,6 +8,8 @@ from schemas import analysis, dataset, embedding, prediction, training
 from .plan import remember, wanted
 from .spec import Model, StudySpec
 
+ALONE = {"permuted_labels", "phase_randomised", "calibration"}
+"""Controls that stand beside the evaluation of every model."""
 ROLE_ORDER = ("test", "support", "calibrate", "validation", "train", "pretrain")
 
 
@@ -112,7 +114,7 @@ def request_analyses(spec: StudySpec, split: str) -> None:
                 for fold in sorted({f["fold"] for f in mine}):
                     _evaluation(spec, split, model, seed, fold, mine)
                 beside = {"evaluation": _evaluation(spec, split, model, seed, None, mine)}
-                kinds = {"permuted_labels", "phase_randomised"} & set(spec.analyses.controls)
+                kinds = ALONE & set(spec.analyses.controls)
                 if "abnormality" in spec.analyses.controls and spec.data.conditions:
                     kinds |= {f"abnormality:{spec.data.conditions.regions}"}
                 if model is spec.model[0] and spec.data.labels and "lfp" in spec.data.modalities:

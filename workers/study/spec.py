@@ -14,7 +14,9 @@ from pipeline.preprocessing import BinParams, LfpParams, SplitParams, WindowPara
 from pipeline.training import FitParams
 
 Target = Literal["region", "session", "insertion", "lab"]
-ControlKind = Literal["permuted_labels", "phase_randomised", "relabelled", "abnormality"]
+ControlKind = Literal[
+    "permuted_labels", "phase_randomised", "relabelled", "abnormality", "calibration"
+]
 
 
 class StudyError(ValueError):
