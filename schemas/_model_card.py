@@ -6,13 +6,15 @@ import numpy as np
 
 from pipeline.preprocessing.splits import Assignment, select_windows
 
-from . import analysis, dataset, prediction, session, training, windows
+from . import analysis, dataset, prediction, recording, session, training, windows
 from ._begun import what_it_began_with
 from ._registered import training_members
+from ._train import scheme_of
 
 SAID = ("balanced_accuracy", "macro_f1", "ece", "co_bps")
 """Raw accuracy is not among them: beside balanced accuracy it is read as if it were one."""
-COLUMNS = ("level", "metric", "value", "low", "high", "chance", "n", "n_groups")
+COLUMNS = ("level", "metric", "detail", "value", "low", "high", "chance", "n", "n_groups",
+           "score_reason")  # fmt: skip
 
 
 def describe_training(trained: str) -> dict[str, Any]:
@@ -22,7 +24,8 @@ def describe_training(trained: str) -> dict[str, Any]:
     -------
     dict
         ``roles`` (role to subjects, sessions and windows of the fold), ``fold`` (its name),
-        ``scores`` (of this fold, and pooled over the folds of its model, ``which`` says which),
+        ``split_by`` (how folds were made), ``labels`` (scheme, and what the labels rest on),
+        ``scores`` (pooled over the folds of its model, then of this fold; ``which`` says which),
         ``controls``; scores are dictionaries of `COLUMNS`. ``origin``, ``licence`` and
         ``vectors`` as `what_it_began_with` tells them.
 
@@ -39,6 +42,8 @@ def describe_training(trained: str) -> dict[str, Any]:
     evaluations = _evaluations(trained)
     return {
         "fold": (dataset.SplitFold & where).fetch1("fold_name"),
+        "split_by": _split(task["split"]),
+        "labels": _labels(task["split"]),
         "transductive": bool((dataset.SplitFold & where).fetch1("transductive")),
         "roles": _roles(where),
         "subjects_heard": _subjects(training_members(trained)),
@@ -49,11 +54,13 @@ def describe_training(trained: str) -> dict[str, Any]:
 
 
 def _evaluations(trained: str) -> list[dict[str, Any]]:
-    """Evaluations that its held-out answers entered, those of its fold alone first."""
+    """Evaluations that its held-out answers entered, that of all folds first."""
     answered = prediction.PredictionTask & {"training": trained}
     asked = analysis.EvaluationTask & (analysis.EvaluationInput & answered.proj())
     done = asked & analysis.Evaluation.proj()
-    return sorted(done.to_dicts(), key=lambda row: (row["eval_fold"] is None, row["evaluation"]))
+    return sorted(
+        done.to_dicts(), key=lambda row: (row["eval_fold"] is not None, row["evaluation"])
+    )
 
 
 def _scores(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
@@ -74,6 +81,24 @@ def _controls(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _said() -> list[dict[str, str]]:
     return [{"metric": name} for name in SAID]
+
+
+def _split(name: str) -> str:
+    """How the dataset was split, in words."""
+    row = (dataset.SplitTask & {"split": name}).fetch1()
+    params = dataset.SplitParamSet.get(row)
+    k = f" of {params.k}" if params.folds == "k-fold" else ""
+    return f"{params.folds}{k} by {params.by}"
+
+
+def _labels(name: str) -> str | None:
+    """The scheme of the labels and their evidence, in words; None without labels."""
+    scheme = scheme_of(name)
+    members = dataset.DatasetMember * dataset.SplitTask.proj("dataset") & {"split": name}
+    found = (recording.LabelSet & members.proj("label_set")).to_arrays("evidence")
+    return (
+        None if scheme is None else f"{scheme}, evidence: {', '.join(sorted({*found})) or 'none'}"
+    )
 
 
 def _number(row: dict[str, Any]) -> dict[str, Any]:

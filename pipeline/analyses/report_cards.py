@@ -1,6 +1,7 @@
 """Model cards inside a report: what each model learnt from, how good it is, under which licence."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -34,8 +35,12 @@ def _body(card: ModelCard) -> list[Markup | None]:
         said if card.warnings else None,
         element("dl", *pairs, class_="facts"),
         _roles(card),
-        _scores(card.scores, "Scores on held-out recordings."),
-        _scores(card.controls, "Controls."),
+        _scores(card.scores, "Scores on held-out recordings.", "Not scored yet."),
+        _scores(
+            card.controls,
+            "Controls. Groups are repetitions, or subjects where each is scored once.",
+            "No control was run.",
+        ),
         _trainings(card.trainings),
         *_export(card),
     ]
@@ -55,20 +60,29 @@ def _roles(card: ModelCard) -> Markup:
     return table(card.roles, heads, caption=caption, show=show, numeric=tuple(show))
 
 
-def _scores(rows: pd.DataFrame, caption: str) -> Markup | None:
+def _scores(rows: pd.DataFrame, caption: str, none: str) -> Markup:
     rows = rows.dropna(subset=["value"]) if len(rows) else rows
     if rows.empty:
-        return None
-    rows = rows.assign(interval=[interval(a, b) for a, b in zip(rows.low, rows.high, strict=True)])
+        return element("p", none, class_="note")
+    ends = [interval(a, b) for a, b in zip(rows.low, rows.high, strict=True)]
+    rows = rows.assign(interval=ends, note=[_note(row) for row in rows.to_dict("records")])
+    counted = "groups" if "control" in rows else "subjects"
     heads = {
         "control": "control", "which": "folds", "level": "level", "metric": "metric",
         "value": "value", "interval": "95 % interval", "chance": "chance", "n": "n",
-        "n_groups": "groups",
+        "n_groups": counted, "note": "note",
     }  # fmt: skip
     kept = {name: title for name, title in heads.items() if name in rows}
-    show = {"value": number, "chance": number, "n": whole, "n_groups": whole, "metric": metric_name}
+    show = {"value": number, "chance": number, "n": whole, "n_groups": whole,
+            "metric": metric_name, "control": lambda name: name.replace("_", " ")}  # fmt: skip
     numeric = ("value", "interval", "chance", "n", "n_groups")
     return table(rows, kept, caption=caption, show=show, numeric=numeric)
+
+
+def _note(row: dict[str, Any]) -> str:
+    """What a control is compared with, and what the interval is of or why there is none."""
+    said = (row.get(name) for name in ("detail", "score_reason"))
+    return "; ".join(text for text in said if isinstance(text, str))
 
 
 def _trainings(rows: pd.DataFrame) -> Markup:

@@ -71,7 +71,8 @@ def test_a_region_shows_its_shares_the_range_of_permuted_animals_and_the_smalles
 
 def test_a_card_names_data_scores_and_every_training():
     score = {"which": "all folds", "level": "channel", "metric": "ece", "value": 0.1, "low": None,
-             "high": None, "chance": None, "n": 5, "n_groups": 3}  # fmt: skip
+             "high": None, "chance": None, "n": 5, "n_groups": 3, "detail": None,
+             "score_reason": "no interval is made"}  # fmt: skip
     trainings = [
         {"fold": str(f), "seed": s, "training": f"t{f}{s}", "weights": "w", "best": 2,
          "seconds": 1.25}
@@ -86,7 +87,8 @@ def test_a_card_names_data_scores_and_every_training():
     said = words(cards([card]).body)
     for text in ("lfp2vec (transductive)", "licence Apache-2.0", "mouse 1 held out", "test 1 2 3",
                  "all folds channel expected calibration error 0.100", "All 4 trainings",
-                 "Transductive: it heard them.", "t11"):  # fmt: skip
+                 "5 3 no interval is made", "No control was run", "t11",
+                 "fieldbase export model t00 --to FOLDER", "Transductive: it heard"):  # fmt: skip
         assert text in said, text
     assert "empty" not in said
     assert "macro" not in said  # without a value there is nothing to say

@@ -127,3 +127,13 @@ def test_the_real_ecog_spectra_are_read_with_one_window_shared_by_four_regions(r
     assert table.dropped == 0
     counts = table.rows.groupby(["subject", "window"])["region"].nunique()
     assert (counts == 4).all()
+
+
+def test_what_is_said_of_the_vectors_is_text_and_leaves_stored_digests_as_they_were():
+    bare = {"features": ["v"], "subject": "m"}
+    before = FeatureMapping(**bare)
+    assert not {"model", "licence", "origin"} & set(before.to_json())
+    said = FeatureMapping(**bare, model="=NDT\n mini", licence=" ", origin="doi:10.1/x")
+    assert (said.model, said.licence, said.origin) == ("NDT mini", None, "doi:10.1/x")
+    assert said.to_json() == before.to_json() | {"model": "NDT mini", "origin": "doi:10.1/x"}
+    assert FeatureMapping.from_json(said.to_json()) == said

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pipeline.analyses.markup import NOTHING, interval, number
+from pipeline.analyses.report_data import metric_name
+
 HUB = "transformers"
 """Subfolder that ``transformers`` loads, for models it knows."""
 
@@ -19,6 +22,7 @@ def to_markdown(name: str, about: dict[str, Any], for_transformers: bool) -> str
         f"Family {about['model']['family']}, training `{about['training']}`, weights sha256 "
         f"`{about['weights_digest']}`; everything else is in `card.json`.",
         _warnings(about),
+        _in_short(about),
         "## Loading",
         _loading(about, for_transformers),
         "## Data",
@@ -27,6 +31,7 @@ def to_markdown(name: str, about: dict[str, Any], for_transformers: bool) -> str
         _table(about["scores"], "Not scored yet: run the study that trained it."),
         "## Controls",
         _table(about["controls"], "None was run."),
+        "Groups are repetitions, or subjects where each is scored once." * bool(about["controls"]),
         "## Weights and licence",
         _licence(about),
     ]
@@ -62,13 +67,17 @@ def _loading(about: dict[str, Any], for_transformers: bool) -> str:
 
 def _data(about: dict[str, Any]) -> str:
     card = about["card"] or {}
-    lines = [f"Fold: {about['fold']}.", ""]
+    lines = [
+        f"Fold: {about['fold']}; {about['split_by']}. A window counts once for all channels.",
+        "",
+    ]
     lines += ["| role | subjects | sessions | windows |", "|---|---:|---:|---:|"]
     for role, what in sorted(about["roles"].items()):
         counts = len(what["subjects"]), what["sessions"], what["windows"]
         lines.append(f"| {role} | {' | '.join(f'{n:,}' for n in counts)} |")
     if about["classes"]:
-        lines += ["", f"Regions it names: {', '.join(about['classes'])}."]
+        named = f"{', '.join(about['classes'])} (labels: {about['labels']})"
+        lines += ["", f"Regions it names: {named}."]
     if card.get("species"):
         lines += ["", f"Species: {', '.join(map(str, card['species']))}."]
     if card.get("labs"):
@@ -76,23 +85,36 @@ def _data(about: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _in_short(about: dict[str, Any]) -> str | None:
+    """The one number a person looks for; None if there is none."""
+    for row in about["scores"]:
+        what = row["which"], row["level"], row["metric"], row["detail"]
+        if what == ("all folds", "channel", "balanced_accuracy", None) and row["value"] is not None:
+            return (
+                f"Over all folds ({about['split_by']}), on channels of the recordings each left "
+                f"out: balanced accuracy {number(row['value'])}, 95 % interval "
+                f"{interval(row['low'], row['high'])}, chance {number(row['chance'])}, "
+                f"{row['n']:,} channels of {row['n_groups']} subjects."
+            )
+    return None
+
+
 def _table(rows: list[dict[str, Any]], none: str) -> str:
+    rows = [row for row in rows if row["value"] is not None]
     if not rows:
         return none
     first = [name for name in ("control", "which") if name in rows[0]]
-    heads = [*first, "level", "metric", "value", "95 % interval", "chance", "n", "groups"]
+    counted = "groups" if "control" in rows[0] else "subjects"
+    heads = [*first, "level", "metric", "value", "95 % interval", "chance", "n", counted, "note"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in rows:
-        ends = f"{_digits(row['low'])} to {_digits(row['high'])}" if row["low"] is not None else ""
+        notes = "; ".join(text for text in (row["detail"], row["score_reason"]) if text)
         cells = [*(row[name].replace("_", " ") for name in first), row["level"],
-                 row["metric"].replace("_", " "), _digits(row["value"]), ends,
-                 _digits(row["chance"]), f"{row['n']:,}", f"{row['n_groups'] or ''}"]  # fmt: skip
+                 metric_name(row["metric"]), number(row["value"]),
+                 interval(row["low"], row["high"]), number(row["chance"]), f"{row['n']:,}",
+                 str(row["n_groups"] or NOTHING), notes.replace("|", "/")]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def _licence(about: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ from .spec import Model, StudySpec
 WEIGHTS = ("training", "weights_digest", "best_epoch", "fit_seconds", "n_parameters",
            "synthetic_training", "classes")  # fmt: skip
 
+STAGES = {"none": "fitted once, no epochs"}
+
 
 def model_cards(spec: StudySpec) -> list[ModelCard]:
     """A card for every model that is trained, in the study's order."""
@@ -45,8 +47,13 @@ def _card(
     facts = [
         ("family", model.family),
         ("parameters", f"{first['n_parameters']:,}"),
-        ("stages", ", ".join(stage.objective for stage in model.stages)),
+        (
+            "stages",
+            ", ".join(STAGES.get(stage.objective, stage.objective) for stage in model.stages),
+        ),
         ("regions", ", ".join(first["classes"])),
+        ("labels", about["labels"] or ""),
+        ("split", about["split_by"]),
         ("began with", about["origin"]),
         ("licence", about["licence"] or "no weights or vectors made elsewhere"),
     ]
