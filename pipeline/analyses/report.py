@@ -3,7 +3,7 @@
 from dataclasses import replace
 from importlib import resources
 
-from . import report_abnormality, report_cards, report_sections, report_subjects
+from . import report_abnormality, report_cards, report_sections, report_subjects, report_trust
 from .colours import region_colours
 from .markup import Markup, element, join
 from .report_data import ReportData
@@ -80,7 +80,10 @@ def _sections(data: ReportData) -> list[Section]:
             report_subjects.subjects(data.subjects, data.watermark),
             report_abnormality.abnormality(data.abnormality, data.watermark),
         ),
-        report_sections.controls: (report_cards.cards(data.cards),),
+        report_sections.controls: (
+            report_trust.trust(data.trust, data.watermark),
+            report_cards.cards(data.cards),
+        ),
     }
     ordered = [one for make, section in made.items() for one in (section, *after.get(make, ()))]
     return [section for section in ordered if section]

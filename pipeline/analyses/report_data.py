@@ -212,6 +212,8 @@ class ReportData:
         The score of every subject.
     abnormality
         Scores of the control of that name, where animals are diseased or not.
+    trust
+        Scores of the control "calibration", and of answers at a stated risk.
     cards
         One per model.
     provenance
@@ -247,6 +249,7 @@ class ReportData:
     embeddings: Sequence[EmbeddingMap] = ()
     subjects: SubjectValues | None = None
     abnormality: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trust: pd.DataFrame = field(default_factory=pd.DataFrame)
     cards: Sequence[ModelCard] = ()
     notes: Sequence[str] = ()
     provenance: Sequence[tuple[str, str]] = ()

@@ -97,6 +97,19 @@ def test_error_and_coverage_of_tested_mice_are_stored_with_chance_count_and_inte
     assert all("2 validation subjects" in reason for reason in lines["reason"])
 
 
+def test_the_report_says_what_was_asked_chosen_and_found(shy, tmp_path):
+    from workers.study.report import write_report
+
+    spec, scores = shy
+    page = write_report(spec, tmp_path / "report.html").read_text()
+    section = page.split('id="trust"')[1].split("</section>")[0]
+    pooled = scores[scores["fold"].isna() & scores["detail"].fillna("").str.startswith("asked")]
+    assert set(pooled["metric"]) == {"risk", "coverage", "threshold"}
+    for row in pooled.itertuples():
+        assert f"{row.value:.3f}" in section
+    assert "chosen on 160 channels of 2 validation subjects" in section
+
+
 def test_labels_of_tested_mice_have_no_part_in_the_threshold(shy, tables):
     row = predictions(tables, "shy")[0]
     before = row["learned"]

@@ -122,6 +122,20 @@ def test_the_error_before_is_that_of_the_evaluation_beside_it(calibrated, tables
     assert one(scores, "ece", "before")["value"] == pytest.approx(beside["value"].item())
 
 
+def test_the_report_shows_a_diagram_and_every_error_and_temperature(calibrated, tmp_path):
+    from workers.study.report import write_report
+
+    spec, scores = calibrated
+    page = write_report(spec, tmp_path / "report.html").read_text()
+    section = page.split('id="trust"')[1].split("</section>")[0]
+    assert 'alt="Accuracy by confidence, before and after the in-lab temperature"' in section
+    shown = scores[scores["metric"].isin(["ece", "temperature"])]
+    assert len(shown) == 5
+    for row in shown.itertuples():
+        assert f"{row.value:.3f}" in section
+        assert row.detail in section
+
+
 def test_without_validation_mice_nothing_is_scaled_and_the_reason_is_stored(tables, tmp_path):
     from workers.study.run import run_study
     from workers.study.spec import StudySpec

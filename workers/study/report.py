@@ -26,6 +26,7 @@ from .plan import wanted
 from .published import beside_paper
 from .spec import StudyError, StudySpec
 from .subjects import abnormality_scores, in_order, subject_values
+from .trust import trust_scores
 
 HEADLINES = (
     ("Evaluation", "session", "balanced_accuracy"),
@@ -81,7 +82,7 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         source=spec.study.source,
         data=_data_sentence(spec),
         insertions=call_as_shown(insertion_reports(spec), names),
-        scores=score_tables.evaluations(scores),
+        scores=in_order(score_tables.evaluations(scores), list(names.values())),
         paper=beside_paper(spec, raw).replace({"model": names}),
         confusions=call_as_shown(confusions(spec), names),
         silhouettes=score_tables.silhouettes(scores),
@@ -94,6 +95,7 @@ def report_data(spec: StudySpec, scores: pd.DataFrame) -> ReportData:
         embeddings=call_as_shown(embedding_maps(spec), names),
         subjects=subject_values(scores, headline, list(names.values())),
         abnormality=in_order(abnormality_scores(scores), list(names.values())),
+        trust=in_order(trust_scores(scores), list(names.values())),
         cards=model_cards(spec),
         notes=notes(spec, finals),
         provenance=provenance(spec),
