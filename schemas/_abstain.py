@@ -10,6 +10,7 @@ from pipeline.recording import WindowSet
 from . import prediction, training
 from ._answers import predictions_of, stored_answers
 from ._doubt import find_doubts
+from ._names import clip
 
 UNCHECKED = "no validation subject with a label: the risk asked is not kept, answers below the "
 UNCHECKED += "fixed confidence {least:g} are unknown"
@@ -92,29 +93,35 @@ def abstention_rows(asked: dict[str, Any], params) -> list:
     frame = frame[(frame["n_voting"] > 0) | (frame["predicted"] != UNKNOWN)]
     target = next(iter(risk.values())).target
     groups = choose_clusters(frame, RESAMPLED, params.minimum_groups)
-    found = score_abstention(frame["predicted"], frame["region"], groups, target,
+    return score_abstention(frame["predicted"], frame["region"], groups, target,
                              level=POSTPROCESSED, interval=params.interval)  # fmt: skip
-    return found + threshold_rows(asked["inputs"], rows, target)
 
 
-def threshold_rows(inputs: list[dict[str, Any]], rows: dict[str, Any], target: float) -> list:
-    """The least confidence of each fold's answers, and where it was chosen."""
+def threshold_scores(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The least confidence of each fold's answers, and the validation subjects it was chosen on.
+
+    None where no risk was asked.
+    """
     from pipeline.analyses.learned import Learned
-    from pipeline.evaluation import ScoreRow
     from pipeline.evaluation.scorers import POSTPROCESSED
 
+    rows = predictions_of(asked["inputs"])
     found = {}
-    for member in inputs:
+    for member in sorted(asked["inputs"], key=lambda one: one["input_fold"]):
         row = rows[member["prediction"]]
-        if row["learned"] is None:
+        risk = prediction.PostprocessParamSet.get(row).risk
+        if risk is None or row["learned"] is None:
             continue
         learned = Learned.from_json(row["learned"])
-        detail = f"asked {target:g}, fold {member['input_fold']}"
-        chosen = learned.abstain
-        value, n = (None, 0) if chosen is None else (chosen.least, chosen.n)
+        detail, chosen = f"asked {risk.target:g}, fold {member['input_fold']}", learned.abstain
         reason = learned.note if chosen is None else chosen.told()
-        found[detail] = ScoreRow("threshold", POSTPROCESSED, value, None, n, reason=reason,
-                                 detail=detail)  # fmt: skip
+        found[detail] = {
+            "level": POSTPROCESSED, "metric": "threshold", "detail": detail,
+            "value": None if chosen is None else chosen.least, "chance": None,
+            "n": 0 if chosen is None else chosen.n,
+            "n_groups": 0 if chosen is None else chosen.n_subjects,
+            "low": None, "high": None, "score_reason": clip(reason, 512),
+        }  # fmt: skip
     return list(found.values())
 
 

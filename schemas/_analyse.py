@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.recording import WindowSet
 
 from . import analysis, dataset
-from ._abstain import abstention_rows
+from ._abstain import abstention_rows, threshold_scores
 from ._answers import held_out_answers, predictions_of, score_stored
 from ._names import clip
 from ._roles import members_windows, role_masks
@@ -61,7 +61,10 @@ def evaluate(asked: dict[str, Any]) -> tuple[dict[str, Any], Scores, list[dict[s
         rows += abstention_rows(asked, params)
     subjects = int(groups["subject"].nunique())
     row = {"n_subjects": subjects, "n_sessions": int(groups["session"].nunique())}
-    return row, score_rows(rows, subjects), _confusion(rows)
+    scores = score_rows(rows, subjects)
+    if kind == "classes":
+        scores += threshold_scores(asked)
+    return row, scores, _confusion(rows)
 
 
 def gather(asked: dict[str, Any], change=None):

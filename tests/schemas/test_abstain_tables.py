@@ -94,6 +94,8 @@ def test_error_and_coverage_of_tested_mice_are_stored_with_chance_count_and_inte
     assert 0.3 < risk["chance"] < 0.7
     lines = mine.loc["threshold"]
     assert len(lines) == 4
+    assert set(lines["n_groups"]) == {2}
+    assert set(lines["n"]) == {160}
     assert all("2 validation subjects" in reason for reason in lines["reason"])
 
 
