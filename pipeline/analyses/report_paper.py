@@ -30,8 +30,7 @@ LEAD = (
     "One table for each measure: a value stands only beside others of the same metric, level and "
     "statistic. Under a value of ours: its 95 % interval over tested subjects, its chance level, "
     "how many subjects were tested, the standard deviation between them, and, of several seeds, "
-    "that between seeds. Of an abnormality chance is the share in controls. The paper's ± is "
-    "its own. A dash: not reported there, or not run."
+    "that between seeds. The paper's ± is its own. A dash: not reported there, or not run."
 )
 WHOSE = {"fold": " of one subject each"}
 """What is said behind a count, where the count is not of subjects."""
@@ -102,9 +101,10 @@ def ours_cell(row: Mapping, side: str) -> Markup | None:
         return _cell("no answer", [how]) if how else None
     several = not pd.isna(own["seed_sd"])
     spread = "range" if "range of" in how else "95 %"
+    level = "in controls" if row["metric"] == "abnormality" else "chance"
     said = [
         None if pd.isna(own["low"]) else f"{spread} {interval(own['low'], own['high'])}",
-        None if pd.isna(own["chance"]) else f"chance {number(own['chance'])}",
+        None if pd.isna(own["chance"]) else f"{level} {number(own['chance'])}",
         None if pd.isna(own["n_groups"]) else _counted(int(own["n_groups"]), own["counted"]),
         None if pd.isna(own["subject_sd"]) else f"SD between them {number(own['subject_sd'])}",
         f"{int(own['seeds'])} seeds, SD {number(own['seed_sd'])}" if several else None,

@@ -33,6 +33,9 @@ def tidy(rows: pd.DataFrame, *, caption: str) -> Markup:
     if constant:
         same = ", ".join(f"{_HEADINGS[c]} {whole(rows[c].iloc[0])}" for c in constant)
         caption = f"{caption} All rows: {same}."
+    if "reason" in shown and len(rows) > 1 and rows["reason"].nunique(dropna=False) == 1:
+        said = shown.pop("reason") and rows["reason"].iloc[0]
+        caption = f"{caption} {said[:1].upper()}{said[1:]}."
     read = {c: number for c in ("value", "chance", "observed", "published", "difference")}
     read |= {"n": whole, "fold": whole, "seed": whole}
     read["metric"] = lambda text: metric_name(text) if isinstance(text, str) else _text(text)
@@ -49,19 +52,24 @@ CHANCE = {
 """What chance is of a metric; others have it in their rows or none."""
 
 
-def by_metric(rows: pd.DataFrame, *, most: int | None = None) -> list[Markup]:
-    """A heading and a table for each metric: two metrics' values are never to be compared.
+def by_metric(
+    rows: pd.DataFrame, first: str | None = None, *, most: int | None = None
+) -> list[Markup]:
+    """A heading and a table for each metric: values of two metrics are never to be compared.
 
     Raw accuracy comes last; recall of all classes is one table.
 
     Parameters
     ----------
+    first
+        Metric that comes first; the others are then folded up.
     most
         Rows of a table beyond these are left out, and its caption says so.
     """
     names = rows["metric"].map(metric_name)
     names = names.where(~names.str.startswith("recall"), "recall of each class")
-    found = sorted(names.unique(), key=lambda name: name == "accuracy")  # stable
+    lead = first and metric_name(first)
+    found = sorted(names.unique(), key=lambda name: (name != lead, name == "accuracy"))  # stable
     made = []
     for name in found:
         mine = rows[names == name]
@@ -70,7 +78,11 @@ def by_metric(rows: pd.DataFrame, *, most: int | None = None) -> list[Markup]:
         title = f"{name[:1].upper()}{name[1:]}"
         caption = " ".join(part for part in said if part) or f"{title}."
         shown = mine[:most] if name.startswith("recall") else mine[:most].drop(columns="metric")
-        made += [element("h3", title), tidy(shown, caption=caption)]
+        body = tidy(shown, caption=caption)
+        if lead in found and name != lead:
+            made.append(element("details", element("summary", title), body))
+        else:
+            made += [element("h3", title), body]
     return made
 
 

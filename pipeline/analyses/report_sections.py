@@ -79,7 +79,7 @@ def scores(data: ReportData) -> Section | None:
     lead += [RAW] if {"window", "channel"} & set(rows.get("level", ())) else []
     parts = [element("p", " ".join(lead), class_="lead")] if lead else []
     parts.append(_score_picture(data, rows, overall))
-    parts += by_metric(overall[~recall])
+    parts += by_metric(overall[~recall], data.headline.metric)
     if recall.any():
         body = tidy(overall[recall], caption="Recall of each class.")
         parts.append(element("details", element("summary", "Recall of each class"), body))

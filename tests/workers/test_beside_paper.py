@@ -126,28 +126,35 @@ def test_the_page_has_the_papers_and_our_value_of_the_same_statistic_in_one_row(
          "spread": 0.065, "statistic": "mean over sessions"},
         {"metric": "silhouette", "level": "silhouette", "value": 0.576, "detail": "region"},
         {"metric": "balanced_accuracy", "level": "channel", "value": 0.7},
+        {"metric": "accuracy", "level": "window", "value": 0.87},
     ]  # fmt: skip
     subjects = [
-        {"metric": "subject_balanced_accuracy", "detail": f"mouse-{at}", "value": value}
+        {"metric": "subject_balanced_accuracy", "detail": f"mouse-{at}", "value": value,
+         "level": level}
         for at, value in enumerate((0.111, 0.222, 0.333))
-    ]
+        for level in ("window", "channel")
+    ]  # fmt: skip
+    subjects += [
+        {"metric": "subject_accuracy", "detail": f"mouse-{at}", "chance": None} for at in (1, 2)
+    ]  # one class in each: nothing to compare with
     scores = frame({"value": 0.444}, *subjects, *silhouettes())
     spec = study(*told)
     rows = compare([Member(spec=spec)], spec.published, {"s": scores})
-    mean = the(rows, level="window", statistic="mean")
+    mean = the(rows, level="window", metric="balanced_accuracy", statistic="mean")
     assert (mean["paper"], mean["strict_value"]) == (0.645, pytest.approx(0.222))
-    pooled = the(rows, level="window", statistic="pooled")
+    pooled = the(rows, level="window", metric="balanced_accuracy", statistic="pooled")
     assert np.isnan(pooled["paper"])
     assert pooled["strict_value"] == 0.444
     assert the(rows, level="silhouette")[["paper", "strict_value"]].tolist() == [0.576, 0.3]
     assert set(rows[rows["level"] == "channel"]["statistic"]) == {"mean", "pooled"}
+    assert the(rows, metric="accuracy")["statistic"] == "pooled"
     text = render_experiment(ExperimentPage("e", "why?", synthetic=True, rows=rows))
     mean, silhouette = (text.index(f"<strong>{v}") for v in ("0.645", "0.576"))
     assert "mean over sessions" in text[mean : mean + 200]
     assert "<strong>0.222" in text[mean : text.index("</tr>", mean)]
     assert "<strong>0.300" in text[silhouette : text.index("</tr>", silhouette)]
     assert "n not stated" in text[silhouette : silhouette + 200]
-    assert text.count("pooled or a mean: not stated") == 2
+    assert text.count("pooled or a mean: not stated") == 3
 
 
 def test_a_study_report_tells_every_published_value_with_n_spread_statistic_and_origin():

@@ -90,15 +90,16 @@ def compare(
             line = lines.setdefault((member.arm, *(row[name] for name in MEASURE)), {})
             for what in OURS:
                 line[f"{member.protocol}_{what}"] = row[what]
+    ours = {key[2:4] + key[5:] for key in lines}
     for one in published:
-        for statistic in statistics_beside(one):
+        for statistic in statistics_beside(one, ours):
             key = (one.arm, one.model, one.level, one.metric, one.detail, statistic)
             lines.setdefault(key, {}).update(paper_of(one))
     rows = [dict(zip(KEYS, key, strict=True)) | line for key, line in lines.items()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     arms = list(dict.fromkeys(member.arm for member in members))
     models = list(dict.fromkeys(model.name for one in members for model in one.spec.model))
-    of = [target for target in TARGETS if target in set(frame["detail"])]
+    of = list(dict.fromkeys([*TARGETS, *frame["detail"]]))
     orders = {"metric": list(LED), "level": list(LEVELS), "statistic": [MEAN], "detail": of,
               "arm": arms, "model": models}  # fmt: skip
     place = frame[list(orders)].apply(lambda column: column.map(_place(orders[column.name])))

@@ -1,5 +1,6 @@
 """What a paper says, and ours of the same measure."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -14,9 +15,20 @@ STATED = {"pooled": (POOLED,), "mean over sessions": (MEAN,), "": (POOLED, MEAN)
 """What of ours may stand beside a value that is pooled, a mean, or not said to be either."""
 
 
-def statistics_beside(one: Published) -> tuple[str, ...]:
-    """Which of our statistics stand beside a published value."""
-    return (ONE,) if one.level in READ_OUT.values() or one.detail else STATED[one.statistic]
+def statistics_beside(one: Published, ours: Collection[tuple[str, str, str]]) -> tuple[str, ...]:
+    """Which of our statistics stand beside a published value.
+
+    Parameters
+    ----------
+    ours
+        Level, metric and statistic of all that we have: a value of which it is not stated is
+        beside our mean only where there is one.
+    """
+    if one.level in READ_OUT.values() or one.detail:
+        return (ONE,)
+    if not one.statistic and (one.level, one.metric, MEAN) not in ours:
+        return (POOLED,)
+    return STATED[one.statistic]
 
 
 def paper_of(one: Published) -> dict[str, Any]:
@@ -34,10 +46,11 @@ def beside_paper(spec: StudySpec, scores: pd.DataFrame) -> pd.DataFrame:
     """
     means = {(one.level, one.metric) for one in spec.published if one.may_be_mean}
     found = leading(scores, means).to_dict("records") if spec.published else []
+    ours = {(row["level"], row["metric"], row["statistic"]) for row in found}
     by_key = {tuple(row[name] for name in MEASURE): row for row in found}
     made = []
     for one in spec.published:
-        for statistic in statistics_beside(one):
+        for statistic in statistics_beside(one, ours):
             key = (one.model, one.level, one.metric, one.detail, statistic)
             mine = by_key.get(key, {})
             ours = {f"ours_{what}": mine.get(what) for what in OURS}

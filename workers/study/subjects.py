@@ -47,7 +47,7 @@ def means_of_subjects(scores: pd.DataFrame, wanted: Collection[tuple[str, str]])
     """Means of subjects' own values, every subject alike, one row per seed.
 
     Where a metric has no values of subjects, folds that test one subject each stand for them. The
-    interval resamples them; chance is the mean of theirs.
+    interval resamples them; chance is the mean of theirs, and one that has none does not count.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ def means_of_subjects(scores: pd.DataFrame, wanted: Collection[tuple[str, str]])
         metric=single["metric"].str.removeprefix("subject_"), unit=single["detail"]
     )
     made, keys = [], ["model", "level", "metric"]
+    done = set(single[keys].itertuples(index=False, name=None))
     for rows, counted in ((single, "subject"), (_of_folds(scores), "fold")):
         for key, group in rows.groupby(keys, sort=False):
-            done = any(tuple(row[name] for name in keys) == key for row in made)
-            if key[1:] in wanted and not done:
+            if key[1:] in wanted and (counted == "subject" or key not in done):
                 made += _means(group, dict(zip(keys, key, strict=True)), counted)
     columns = [*keys, "detail", "seed", "study", "value", "low", "high", "chance", "n",
                "n_groups", "counted", "how", "subject_sd"]  # fmt: skip
@@ -70,7 +70,9 @@ def means_of_subjects(scores: pd.DataFrame, wanted: Collection[tuple[str, str]])
 
 
 def _means(group: pd.DataFrame, names: dict[str, str], counted: str) -> list[dict]:
-    group = group[group["value"].notna()]
+    group = group[group["value"].notna() & group["chance"].notna()]
+    if group.empty:
+        return []
     by_unit = group.groupby("unit")["value"].mean()
     low, high, reason = _interval(by_unit.to_numpy(float), counted)
     apart = spread(group.pivot_table(index="seed", columns="unit", values="value").to_numpy(float))
