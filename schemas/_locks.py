@@ -16,9 +16,9 @@ SILENCE = {
     "postgresql": (
         "SET idle_session_timeout = '{s}s'",
         "SET lock_timeout = '10s'",
-        "SET tcp_keepalives_idle = 5",
+        "SET tcp_keepalives_idle = 3",
         "SET tcp_keepalives_interval = 2",
-        "SET tcp_keepalives_count = 3",
+        "SET tcp_keepalives_count = 2",
     ),
 }
 TAKE = {
