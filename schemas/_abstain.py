@@ -11,6 +11,8 @@ from . import prediction, training
 from ._answers import predictions_of, stored_answers
 from ._doubt import find_doubts
 from ._names import clip
+from ._roles import subjects_of
+from ._train import SUPERVISED_ROLES
 
 UNCHECKED = "no validation subject with a label: the risk asked is not kept, answers below the "
 UNCHECKED += "fixed confidence {least:g} are unknown"
@@ -43,6 +45,9 @@ def with_abstention(learned, checked: list[tuple[WindowSet, Any]], trained: str,
         answers = pd.concat(frames, ignore_index=True)
         found = learn_abstention(answers, truth, subjects, params.risk)
     if found is not None:
+        fold = (training.TrainingTask & {"training": trained}).fetch1("split", "fold")
+        heard = len(set(subjects) & subjects_of(*fold, SUPERVISED_ROLES))
+        found = found.model_copy(update={"n_heard": heard})
         return learned.model_copy(update={"abstain": found})
     note = UNCHECKED.format(least=params.unknown_below)
     return learned.model_copy(update={"note": "; ".join(filter(None, [learned.note, note]))})

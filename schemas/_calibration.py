@@ -9,7 +9,9 @@ from . import analysis, training
 from ._analyse import Scores, add_lab, gather, request, score_rows, where
 from ._answers import predictions_of
 from ._infer import load_model
-from ._train import load_role
+from ._names import clip
+from ._roles import subjects_of
+from ._train import SUPERVISED_ROLES, load_role
 
 KIND = "calibration"
 
@@ -31,6 +33,10 @@ def calibration_of(task: dict[str, Any], device: str = "cpu", **_: Any) -> tuple
     if {kind for kind, *_ in known} != {"classes"}:
         return text, [_none("the model answers no classes")]
     checked = [validation_answers(name, device) for name in whole]
+    heard = {
+        f"fold {members[0]['input_fold']}": _trained_too(name, answers[1])
+        for (name, members), answers in zip(whole.items(), checked, strict=True)
+    }
     tested = "laboratory" if "lab" in known[0][3] else "subjects"
     scores: Scores = []
     for level in params.levels:
@@ -44,7 +50,11 @@ def calibration_of(task: dict[str, Any], device: str = "cpu", **_: Any) -> tuple
         )  # fmt: skip
         of_fold = {fold.fold: fold for fold in folds}
         for row in rows:
-            scores += score_rows([row], _subjects_of(row, of_fold))
+            (score,) = score_rows([row], _subjects_of(row, of_fold))
+            of_validation = row.metric == "temperature" and "validation" in row.detail
+            trained = heard.get(row.detail.split(":")[0]) if of_validation else None
+            said = clip("; ".join(filter(None, [score["score_reason"], trained])) or None, 512)
+            scores.append({**score, "score_reason": said})
     return text, scores
 
 
@@ -64,6 +74,14 @@ def validation_answers(name: str, device: str = "cpu") -> tuple[np.ndarray, pd.D
         frames.append(where(windowset, found.window, found.channel))
     frame = add_lab(pd.concat(frames, ignore_index=True), asked["split"])
     return np.concatenate(outputs), frame
+
+
+def _trained_too(name: str, frame: pd.DataFrame) -> str | None:
+    """A remark where other windows of validation subjects trained the model."""
+    fold = (training.TrainingTask & {"training": name}).fetch1("split", "fold")
+    of = set(frame["subject"]) if len(frame) else set()
+    n = len(of & subjects_of(*fold, SUPERVISED_ROLES))
+    return f"{n} of {len(of)} trained too, with other windows" if n else None
 
 
 def _by_training(asked: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

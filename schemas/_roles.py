@@ -1,6 +1,6 @@
 """Which of a recording's windows play which part in a fold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,3 +48,12 @@ def masks_of(parts: list[dict[str, Any]], windowset: WindowSet) -> dict[str, np.
         mask = select_windows(windowset.start_s, windowset.window_s, part)
         masks[row["role"]] = masks.get(row["role"], np.zeros(len(windowset), bool)) | mask
     return masks
+
+
+def subjects_of(split: str, fold: int, roles: Sequence[str]) -> set[str]:
+    """Subjects, each behind its source, of whom a fold gives windows one of these roles."""
+    from . import session, windows
+
+    parts = dataset.SplitAssignment * windows.WindowsTask.proj("session") * session.Session
+    mine = parts & {"split": split, "fold": fold} & [{"role": role} for role in roles]
+    return {f"{row['source']}/{row['subject']}" for row in mine.to_dicts()}

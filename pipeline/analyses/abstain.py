@@ -23,6 +23,9 @@ class Abstention(Params):
     risk: float | None = Field(description="share of those answers that are wrong; None: none is")
     n: int = Field(description="validation channels with a label and an answer")
     n_subjects: int = Field(description="validation subjects they are of")
+    n_heard: int = Field(
+        0, description="of these subjects, how many lend other windows to training"
+    )
 
     @property
     def limit(self) -> float:
@@ -42,6 +45,7 @@ class Abstention(Params):
         """In a sentence: what was asked, what was chosen, on how many."""
         target, said = self.asked.target, f"{self.n:,} channels of {self.n_subjects} validation "
         said += "subject" + "s" * (self.n_subjects != 1)
+        said += f" ({self.n_heard} trained too, with other windows)" if self.n_heard else ""
         if self.least is None:
             return f"at most {target:.1%} wrong was asked; no confidence keeps that on {said}"
         kept = "on these channels" if self.asked.confidence is None else (

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ..evaluation.calibration_control import ACCURACY, BEFORE, CONFIDENCE
 from .colours import ACCENT, HAIRLINE, MUTED, WARM
+from .insertion_figure import NARROW_IN, WIDE_IN
 from .markup import Markup, element, interval, join, number, table
 from .report_pictures import key, panels, picture
 from .report_scores import whole
@@ -27,6 +28,7 @@ HEADS = {
     "interval": "95 % interval", "chance": "chance", "n": "n", "n_groups": "subjects",
     "note": "note",
 }  # fmt: skip
+SIDE_IN = 1.9
 MOST = 6
 """Diagrams of a report."""
 
@@ -113,7 +115,10 @@ def reliability_figure(drawn: Sequence[tuple[str, pd.DataFrame]], *, narrow: boo
             draw_reliability(ax, bins)
             ax.set_title(title)
 
-    return panels(len(drawn), paint, narrow=narrow, columns=1 if narrow else 3, height_in=1.9)
+    columns = 1 if narrow else min(3, len(drawn))
+    room = (NARROW_IN if narrow else WIDE_IN) / columns - 0.7
+    return panels(len(drawn), paint, narrow=narrow, columns=columns, height_in=SIDE_IN,
+                  right_in=max(0.2, room - SIDE_IN))  # fmt: skip
 
 
 def draw_reliability(ax: Axes, bins: pd.DataFrame) -> Axes:
