@@ -32,6 +32,7 @@ LEAD = (
     "how many subjects were tested, the standard deviation between them, and, of several seeds, "
     "that between seeds. The paper's ± is its own. A dash: not reported there, or not run."
 )
+RAW = "raw accuracy, its chance the share of the commonest class"
 WHOSE = {"fold": " of one subject each"}
 """What is said behind a count, where the count is not of subjects."""
 
@@ -51,7 +52,7 @@ def measure_tables(rows: pd.DataFrame, sides: Mapping[str, str]) -> list[Markup]
     reported, others = [], []
     by = ["level", "metric", "statistic"]
     for (level, metric, statistic), mine in rows.groupby(by, sort=False, dropna=False):
-        name = metric_name(metric)
+        name = RAW if metric == "accuracy" else metric_name(metric)
         said = [LEVELS.get(level, level), STATISTICS.get(statistic, "")]
         head = f"{name[:1].upper()}{name[1:]}, {'; '.join(part for part in said if part)}."
         told = bool(mine["paper"].notna().any())

@@ -130,9 +130,9 @@ def silhouettes(data: ReportData) -> Section | None:
     ]
     if data.silhouettes.empty and not maps:
         return None
-    body = [element("p", text, class_="lead"), _forest(data, data.silhouettes, "grouping", True)]
+    body = [element("p", text, class_="lead")]
     if not data.silhouettes.empty:
-        body.append(tidy(data.silhouettes, caption="Silhouette of every model and grouping."))
+        body += _read_outs(data, data.silhouettes, "grouping", "Silhouette of every model.")
     return Section("silhouettes", "Silhouettes", join(body + maps))
 
 
@@ -141,12 +141,8 @@ def probes(data: ReportData) -> Section | None:
     if data.probes.empty:
         return None
     text = "What a linear classifier reads out of the embedding. The tick is chance."
-    picture_ = _forest(data, data.probes, "target", False)
-    body = [
-        element("p", text, class_="lead"),
-        picture_,
-        tidy(data.probes, caption="Linear probe of every model and target."),
-    ]
+    caption = "Linear probe of every model and target."
+    body = [element("p", text, class_="lead"), *_read_outs(data, data.probes, "target", caption)]
     return Section("probes", "Linear probes", join(body))
 
 
@@ -295,12 +291,40 @@ def _score_picture(data: ReportData, rows: pd.DataFrame, overall: pd.DataFrame) 
     )
 
 
+BEST_FIRST = {
+    "held out": "held-out sessions",
+    "all": "all sessions",
+    "trained": "sessions that trained",
+}
+"""Sessions whose embeddings a read-out is of: of those that trained it says least."""
+
+
+def _read_outs(data: ReportData, rows: pd.DataFrame, by: str, caption: str) -> list[Markup | None]:
+    """Picture and table of the sessions that have an answer, per grouping; others folded up."""
+    leads = pd.Series(True, rows.index)
+    if "role" in rows:
+        for _, group in rows.groupby(by, sort=False):
+            known = set(group.loc[group["value"].notna(), "role"])
+            best = next((role for role in BEST_FIRST if role in known), None)
+            if best:
+                leads[group.index] = ~group["role"].isin(BEST_FIRST) | (group["role"] == best)
+    made = [_forest(data, rows[leads], by, by == "grouping")]
+    made.append(tidy(rows[leads], caption=caption))
+    if not leads.all():
+        rest = tidy(rows[~leads], caption="The same of other sessions, or why there is no value.")
+        made.append(element("details", element("summary", "Other sessions"), rest))
+    return made
+
+
 def _forest(data: ReportData, rows: pd.DataFrame, by: str, zero: bool) -> Markup | None:
     if rows.empty or not pd.to_numeric(rows["value"]).notna().any():
         return None
     rows = rows[pd.to_numeric(rows["value"]).notna()].copy()
     rows["model"] = distinct_names(rows, (by,))
-    groups = [(f"by {name}" if zero else str(name), g) for name, g in rows.groupby(by, sort=False)]
+    groups = [
+        (f"by {name}{_whose(g)}" if zero else f"{name}{_whose(g)}", g)
+        for name, g in rows.groupby(by, sort=False)
+    ]
     limits = None if zero else (0.0, 1.0)
     kinds = [("dot", "value"), ("range", "interval")]
     if "chance" in rows and pd.to_numeric(rows["chance"]).notna().any():
@@ -311,6 +335,13 @@ def _forest(data: ReportData, rows: pd.DataFrame, by: str, zero: bool) -> Markup
         caption=key(*kinds),
         watermark=data.watermark,
     )
+
+
+def _whose(rows: pd.DataFrame) -> str:
+    """Whose sessions a panel shows, where it is one kind."""
+    roles = set(rows["role"]) if "role" in rows else set()
+    role = next(iter(roles)) if len(roles) == 1 else None
+    return f", {BEST_FIRST[role]}" if role in BEST_FIRST else ""
 
 
 def paper(data: ReportData) -> Section | None:

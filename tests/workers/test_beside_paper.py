@@ -4,13 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.analyses import report_sections
 from pipeline.analyses.experiment_page import ExperimentPage, render_experiment
+from pipeline.analyses.report_data import Headline, ReportData
 from pipeline.analyses.report_paper import measure_tables
 from workers.study.compare import compare
 from workers.study.experiment import Member
 from workers.study.leading import leading
 from workers.study.published import beside_paper
 from workers.study.score_tables import mean_over_folds
+from workers.study.score_tables import silhouettes as silhouette_table
 from workers.study.spec import Published, StudySpec
 
 BASE = {
@@ -78,6 +81,24 @@ def test_sessions_that_trained_stand_in_by_name_where_held_out_ones_have_no_answ
     row = the(leading(frame(*nothing)), detail="session")
     assert np.isnan(row["value"])
     assert "1 session" in row["how"]
+
+
+def test_a_report_leads_with_the_sessions_that_have_an_answer_and_folds_up_the_others():
+    rows = frame(
+        *silhouettes("session", "test", (None, None)), *silhouettes("session", "all", (0.11, 0.33)),
+        *silhouettes(), *silhouettes(role="train", values=(0.7, 0.9)),
+    )  # fmt: skip
+    made = silhouette_table(rows)
+    assert made["grouping"].iloc[0] == "region"  # what is wanted first
+    headline = Headline("silhouette", "window", 0.3)
+    data = ReportData("s", "why?", "so", headline, [], synthetic=False, silhouettes=made)
+    body = report_sections.silhouettes(data).body
+    first, others = body.split("<details")
+    assert "0.300" in first
+    assert "0.220" in first
+    assert "0.800" not in first
+    assert "0.800" in others
+    assert "1 session" in others
 
 
 def test_seeds_are_averaged_apart_from_folds():
@@ -170,7 +191,7 @@ def test_a_study_report_tells_every_published_value_with_n_spread_statistic_and_
     first, second = measure_tables(rows, {"ours": "ours"})
     assert "<strong>0.833</strong><small>n 7 · pooled · recomputed &lt;by us&gt;" in first
     assert "<strong>0.444</strong><small>chance 0.400 · 1 subject<" in first
-    assert "Accuracy, window level; pooled" in first
+    assert "Raw accuracy, its chance the share of the commonest class, window level; poo" in first
     assert "<strong>0.576 ± 0.026</strong><small>n not stated · text<" in second
     assert "range 0.100 to 0.600 · chance 0.250 · 3 subjects" in second
     assert beside_paper(study(), scores).empty

@@ -1,14 +1,14 @@
 """What a paper says, and ours of the same measure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pandas as pd
 
-from pipeline.analyses.report_paper import OURS
+from pipeline.analyses.report_paper import LEVELS, OURS
 from schemas._published import READ_OUT
 
-from .leading import MEAN, MEASURE, ONE, POOLED, leading
+from .leading import LED, MEAN, MEASURE, ONE, POOLED, leading
 from .spec import Published, StudySpec
 
 STATED = {"pooled": (POOLED,), "mean over sessions": (MEAN,), "": (POOLED, MEAN)}
@@ -57,4 +57,11 @@ def beside_paper(spec: StudySpec, scores: pd.DataFrame) -> pd.DataFrame:
             made.append(
                 {**dict(zip(MEASURE, key, strict=True)), "arm": "", **paper_of(one), **ours}
             )
+    made.sort(key=lambda row: (_place(LED, row["metric"]), _place(LEVELS, row["level"])))
     return pd.DataFrame(made)
+
+
+def _place(order: Iterable[str], name: str) -> int:
+    """Where a name stands, others behind: raw accuracy is behind balanced ones, all by itself."""
+    known = list(order)
+    return known.index(name) if name in known else len(known)

@@ -19,9 +19,8 @@ def evaluations(scores: pd.DataFrame) -> pd.DataFrame:
 
 def silhouettes(scores: pd.DataFrame) -> pd.DataFrame:
     rows = scores[(scores["table"] == "Silhouette") & (scores["level"] == "window")]
-    return mean_over_folds(rows, ["model", "target", "detail"]).rename(
-        columns={"target": "grouping", "detail": "role"}
-    )
+    made = mean_over_folds(rows, ["model", "target", "detail"])
+    return _by_target(made).rename(columns={"target": "grouping"})
 
 
 def probes(scores: pd.DataFrame) -> pd.DataFrame:
@@ -29,9 +28,21 @@ def probes(scores: pd.DataFrame) -> pd.DataFrame:
     rows = scores[(scores["table"] == "LinearProbe") & shown]
     pooled = rows[(rows["target"] != "region") | rows["fold"].isna()]
     pooled = pooled if (pooled["target"] == "region").any() else rows
-    return mean_over_folds(pooled, ["model", "target", "detail", "metric"]).rename(
-        columns={"detail": "role"}
-    )
+    return _by_target(mean_over_folds(pooled, ["model", "target", "detail", "metric"]))
+
+
+TARGETS = ("region", "session", "insertion", "lab")
+SESSIONS = {"test role": "held out", "all role": "all", "train role": "trained"}
+"""Roles in the words of a report; a probe of regions has none and is tested on held-out ones."""
+
+
+def _by_target(made: pd.DataFrame) -> pd.DataFrame:
+    """What embeddings should hold first, then what they should not; ``role`` is whose they are."""
+    told = made["detail"].map(lambda role: SESSIONS.get(role, role))
+    regions = (made["target"] == "region") & told.isna()
+    place = {target: at for at, target in enumerate(TARGETS)}
+    made = made.drop(columns="detail").assign(role=told.mask(regions, SESSIONS["test role"]))
+    return made.sort_values("target", key=lambda names: names.map(place), kind="stable")
 
 
 def mean_over_folds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
