@@ -25,25 +25,31 @@ def calibrated(tables, tmp_path_factory):
     return spec, scores[scores["target"] == "calibration"]
 
 
-def write_mice(path):
+def write_mice(path, wires=80, windows=1, mouse_name="m"):
     rng, rows = np.random.default_rng(11), []
     for lab, apart in (("home", 3.0), ("far", 0.8)):
         for mouse in range(5):
-            for wire, region in enumerate(("CA1", "DG") * 40):
-                power = rng.normal() + apart * (region == "DG")
-                where = {"lab": lab, "mouse": f"m{mouse}", "wire": f"w{wire}", "region": region}
-                rows.append({**where, "power": power})
+            for wire, region in enumerate(("CA1", "DG") * (wires // 2)):
+                where = {
+                    "lab": lab,
+                    "mouse": f"{mouse_name}{mouse}",
+                    "wire": f"w{wire}",
+                    "region": region,
+                }
+                for start in range(windows):
+                    power = rng.normal() + apart * (region == "DG")
+                    rows.append({**where, "start": 3.0 * start, "power": power})
     pd.DataFrame(rows).to_parquet(path)
 
 
-def study(name, validation):
+def study(name, **split):
     mapping = {"features": ["power"], "source": "lab", "subject": "mouse", "channel": "wire",
                "region": "region"}  # fmt: skip
     return {
         "study": {"name": name},
         "data": {"recordings": ["mice.parquet"], "modalities": ["features"], "labels": "as_given",
                  "mapping": mapping},
-        "split": {"by": "lab", "folds": "fixed", "test": ["far"], "validation": validation},
+        "split": {"by": "lab", "folds": "fixed", "test": ["far"], **split},
         "model": [{"name": "power", "family": "external"}],
         "analyses": {"evaluation": {"draws": 100, "levels": ["window"]},
                      "controls": ["calibration"]},
@@ -148,3 +154,16 @@ def test_without_validation_mice_nothing_is_scaled_and_the_reason_is_stored(tabl
     assert np.isnan(row["value"])
     assert "no labelled validation subject" in row["reason"]
     assert one(scores, "ece", "before")["value"] > 0
+
+
+def test_validation_windows_of_mice_that_trained_are_said_to_be_such(tables, tmp_path):
+    from workers.study.run import run_study
+    from workers.study.spec import StudySpec
+
+    write_mice(tmp_path / "mice.parquet", wires=4, windows=20, mouse_name="n")
+    spec = study("shared", validation=0, validation_share=0.4, gap_s=0.0)
+    spec["data"]["mapping"] |= {"start_s": "start"}
+    assert not run_study(StudySpec.model_validate(spec), base=tmp_path).failed
+    row = one(tables.scores("shared"), "temperature", "fold 0: of validation subjects (in-lab)")
+    assert row["value"] > 0
+    assert "5 of 5 trained too, with other windows" in row["reason"]
