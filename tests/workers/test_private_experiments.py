@@ -45,7 +45,7 @@ def disease(tables, tmp_path_factory):
 @pytest.fixture(scope="module")
 def comb(tables, tmp_path_factory):
     folder = tmp_path_factory.mktemp("comb")
-    labs = {"sinaps": {"subjects": 4, "shanks": 3, "channels": 6}}
+    labs = {"sinaps": {"subjects": 4, "sessions": 1, "shanks": 3, "channels": 6}}
     return small_twin("within_sinaps", "published", folder, labs).spec, folder
 
 
