@@ -58,11 +58,23 @@ def _loading(about: dict[str, Any], for_transformers: bool) -> str:
             "Without fieldbase, and without the classifying head:",
             "",
             "    from transformers import Wav2Vec2Model",
-            f"    model = Wav2Vec2Model.from_pretrained('{HUB}')",
+            f"    model = Wav2Vec2Model.from_pretrained('FOLDER', subfolder='{HUB}')",
             "",
-            f"It reads one channel at {about['model']['model_rate']:g} Hz, mean 0 and SD 1.",
+            f"That reads one channel at {about['model']['model_rate']:g} Hz, mean 0 and SD 1.",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_input(about)])
+
+
+def _input(about: dict[str, Any]) -> list[str]:
+    """What windows of LFP have to be like; nothing for other inputs."""
+    reads, card = about["context"], about["card"] or {}
+    if reads["rate"] is None:
+        return []
+    said = f"It was trained on windows of {reads['window_s']:g} s at {reads['rate']:g} Hz in µV"
+    if card.get("band_hz"):
+        low, high = ("open" if hz is None else f"{hz:g}" for hz in card["band_hz"])
+        said += f", band {low} to {high} Hz, reference: {card['reference']}"
+    return ["", f"{said}; what was cut otherwise it has never heard."]
 
 
 def _data(about: dict[str, Any]) -> str:

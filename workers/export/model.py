@@ -46,7 +46,7 @@ def export_model(name: str, folder: Path, *, say: Callable[[str], None] = lambda
         model = _load(partial, row["weights_digest"])
         if model.params.family == "lfp2vec":
             _write_for_transformers(model, partial / HUB)
-        about = _about(trained, row, card)
+        about = {**_about(trained, row, card), "context": model.context.to_json()}
         (partial / "card.json").write_text(json.dumps(about, indent=1, default=str))
         (partial / "README.md").write_text(to_markdown(name, about, (partial / HUB).is_dir()))
         partial.rename(folder)
