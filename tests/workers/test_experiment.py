@@ -141,6 +141,23 @@ only_models = ["two"]
         read_experiment(file)
 
 
+def test_a_row_says_which_protocol_alone_heard_who_is_tested(monkeypatch):
+    from workers.study import heard
+
+    members = read_experiment(STUDIES / "lfp2vec_within_ibl.toml").members
+    by_insertion = {"lfp2vec", "SimCLR"}
+    monkeypatch.setattr(
+        heard,
+        "transductive_models",
+        lambda spec: by_insertion if spec.split.by == "insertion" else set(),
+    )
+    names = heard.shown_beside(members)
+    assert names["IBL", "lfp2vec"] == "lfp2vec (transductive in the published protocol)"
+    assert names["IBL", "band power"] == "band power"
+    alone = [one for one in members if one.protocol == "published"]
+    assert heard.shown_beside(alone)["IBL", "SimCLR"] == "SimCLR (transductive)"
+
+
 def test_an_unknown_variant_and_a_file_without_a_twin_are_refused(tmp_path):
     with pytest.raises(StudyError, match=r"no variant \['nobody'\]; it has"):
         read_experiment(FILES[0], only=["nobody"])

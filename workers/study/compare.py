@@ -13,7 +13,7 @@ from pipeline.analyses.experiment_page import COLUMNS, ExperimentPage, render_ex
 from pipeline.analyses.report_paper import LEVELS, OURS
 
 from .experiment import Experiment, Member
-from .heard import shown_names
+from .heard import shown_beside
 from .leading import LED, MEAN, MEASURE, leading
 from .published import paper_of, statistics_beside
 from .report import is_synthetic, write_report
@@ -79,11 +79,9 @@ def compare(
     tested on is named for it. ``scores`` are those of the studies by name, where they were fetched
     before.
     """
-    named: dict[str, str] = {}
     lines: dict[tuple, dict[str, Any]] = {}
     means = {(one.level, one.metric) for one in published if one.may_be_mean}
     for member in members:
-        named |= {a: b for a, b in shown_names(member.spec).items() if a not in named or a != b}
         name = member.spec.study.name
         mine = schemas.scores(name) if scores is None else scores[name]
         for row in leading(mine, means).to_dict("records"):
@@ -104,7 +102,9 @@ def compare(
               "arm": arms, "model": models}  # fmt: skip
     place = frame[list(orders)].apply(lambda column: column.map(_place(orders[column.name])))
     frame = frame.loc[place.sort_values(list(orders), kind="stable").index]
-    return frame.assign(model=frame["model"].map(lambda name: named.get(name, name)))
+    named = shown_beside(members)
+    pairs = zip(frame["arm"], frame["model"], strict=True)
+    return frame.assign(model=[named.get(pair, pair[1]) for pair in pairs])
 
 
 def _place(order: list[str]) -> Callable[[str], int]:

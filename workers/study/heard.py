@@ -1,5 +1,6 @@
 """Rows whose self-supervision heard who is tested carry it in their name."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,24 @@ def shown_names(spec: StudySpec) -> dict[str, str]:
     """What each model is called where people read."""
     heard = transductive_models(spec)
     return {m.name: f"{m.name} ({MARK})" if m.name in heard else m.name for m in spec.model}
+
+
+def shown_beside(members: Sequence[Any]) -> dict[tuple[str, str], str]:
+    """What a model is called in a row of both protocols, by arm and name.
+
+    Where one protocol alone lets it hear who is tested, the name says which.
+    """
+    heard: dict[tuple[str, str], dict[str, bool]] = {}
+    for member in members:
+        mine = transductive_models(member.spec)
+        for model in member.spec.model:
+            heard.setdefault((member.arm, model.name), {})[member.protocol] = model.name in mine
+    shown = {}
+    for (arm, name), by_protocol in heard.items():
+        which = " and ".join(protocol for protocol, yes in by_protocol.items() if yes)
+        where = "" if all(by_protocol.values()) else f" in the {which} protocol"
+        shown[arm, name] = f"{name} ({MARK}{where})" if which else name
+    return shown
 
 
 def call_as_shown(items: list[Any], names: dict[str, str]) -> list[Any]:
