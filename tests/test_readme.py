@@ -84,7 +84,8 @@ def test_what_the_page_of_studies_writes_into_a_study_is_accepted():
     blocks = re.findall(r"(?:^    .*\n)+", page, re.M)
     written = [tomllib.loads(block) for block in blocks if block.lstrip().startswith("[")]
     made = [accepted[name](value) for table in written for name, value in table.items()]
-    assert len(made) == 3
+    assert len(made) == 4
+    assert made[3].postprocess.risk.target == 0.05
     assert made[1].postprocess.class_weights == PUBLISHED_WEIGHTS
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", page):
         assert (ROOT / "docs" / path).exists(), path
