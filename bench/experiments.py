@@ -7,8 +7,9 @@ on 2 cores; with ``--all`` the twins of all six experiments, three seeds each, i
 takes long is told by table: seconds of the wall, seconds of the processor and rows; where the wall
 is much more, the machine was busy with other work. One thread trains these small networks: the
 other core is the database's, and where others work, too, two threads wait for each other (training
-took 15 minutes instead of 3). ``--short`` is the cut that tests can run: three subjects, 12
-channels, cheap models; nothing is promised of it. Synthetic laboratories.
+took 15 minutes instead of 3). ``--short`` is a quick look: three subjects, 12 channels, cheap
+models, the first study of each protocol; nothing is promised of it (the tests' own cut is
+tests/workers/test_experiment_pages.py). Synthetic laboratories.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from _servers import ROOT, server
 FIRST = "lfp2vec_within_allen"
 STUDIES = {
     1: (FIRST, "lfp2vec_within_ibl", "lfp2vec_within_sinaps"),
-    2: ("lfp2vec_cross_lab",),
+    2: ("lfp2vec_cross_lab", "lfp2vec_cross_lab_sinaps"),
     3: ("lfp2vec_species",),
     4: ("lfp2vec_scaling",),
     5: ("lfp2vec_disease",),
@@ -74,20 +75,26 @@ def experiment(name: str, seeds: int, short: bool):
     from workers.study.experiment import read_experiment
 
     whole = read_experiment(ROOT / "studies" / f"{name}.toml", twin=True)
-    labs = whole.labs
+    labs, asked = whole.labs, whole.members
     if short:
-        labs = {
-            key: lab.model_copy(update={"subjects": 3, "channels": 12}) for key, lab in labs.items()
-        }
-    members = tuple(_member(member, seeds, short) for member in whole.members)
+        labs = {key: lab.model_copy(update=_small(lab)) for key, lab in labs.items()}
+        first = {member.protocol: member for member in reversed(asked)}
+        asked = [member for member in asked if first[member.protocol] is member]
+    members = tuple(_member(member, seeds, short) for member in asked)
     return whole.model_copy(update={"members": members, "labs": labs})
+
+
+def _small(lab) -> dict[str, int]:
+    """Of one animal its sessions are told apart, of diseased ones some are healthy."""
+    subjects = {"subjects": min(lab.subjects, 3)}
+    return subjects | {"channels": 12} | ({"subjects": 4, "diseased": 2} if lab.diseased else {})
 
 
 def _member(member, seeds: int, short: bool):
     spec = member.spec
     models = [m.model_copy(update={"seeds": tuple(range(seeds))}) for m in spec.model]
     if short:
-        models = [m for m in models if m.name in CHEAP]
+        models = [m for m in models if m.name in CHEAP] or models[:1]
     spec = spec.model_copy(update={"model": tuple(models)})
     return member.model_copy(update={"spec": spec})
 
