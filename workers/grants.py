@@ -14,14 +14,14 @@ from schemas._tables import computed_tables
 
 ROLES = ("worker", "analyst", "admin")
 CHANGED = {
-    "operation": {None: "UPDATE, DELETE"},
+    "operation": {"worker": "UPDATE", "lease": "UPDATE", "job_error": "DELETE"},
     "session": {"subject": "UPDATE", "session": "UPDATE", "source": "UPDATE", "nwb_file": "UPDATE"},
     "recording": {"_ingestion": "DELETE"},
     "dataset": {"study_member": "DELETE"},
 }
-"""Schema and table (None: all of them) in which a worker changes rows: it keeps leases, adds what
-a second file tells of a session, reads a file again that could not be read, and lets go of what a
-study asked for before."""
+"""Schema and table in which a worker changes rows: it keeps its lease, forgets the tries of a job
+that is retried, adds what a second file tells of a session, reads a file again that could not be
+read, and lets go of what a study asked for before."""
 
 
 def grant_lines(role: str, *, user: str | None = None) -> list[str]:
@@ -98,8 +98,8 @@ def _last(module) -> str:
     return module.__name__.rsplit(".", 1)[-1]
 
 
-def _changes(module: str) -> Iterator[tuple[str | None, str]]:
-    """Table (None: all) and rights that a worker has in a schema beside reading and inserting."""
+def _changes(module: str) -> Iterator[tuple[str, str]]:
+    """Table and rights that a worker has in a schema beside reading and inserting."""
     yield from CHANGED.get(module, {}).items()
     for queue in queue_names().get(module, ()):
         yield queue, "UPDATE, DELETE"
@@ -116,8 +116,7 @@ def _mysql(role: str, name: str, databases: dict[str, str], user: str | None) ->
             escaped = database.replace("_", r"\_")  # `_` stands for any character there
             yield f"GRANT {rights[role]} ON `{escaped}`.* TO `{name}`"
             for table, more in _changes(module) if role == "worker" else ():
-                where = f"`{escaped}`.*" if table is None else f"`{database}`.`{table}`"
-                yield f"GRANT {more} ON {where} TO `{name}`"
+                yield f"GRANT {more} ON `{database}`.`{table}` TO `{name}`"
     if user is None:
         yield f"-- GRANT `{name}` TO 'NAME'@'%'; SET DEFAULT ROLE `{name}` TO 'NAME'@'%'"
         return
@@ -152,8 +151,7 @@ def _postgresql(role: str, name: str, databases: dict[str, str], user: str | Non
                 f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{place}" GRANT {rights} ON {kind} TO "{name}"'
             )
         for table, more in _changes(module) if role == "worker" else ():
-            where = f'"{place}"."{table}"' if table else f'ALL TABLES IN SCHEMA "{place}"'
-            yield f'GRANT {more} ON {where} TO "{name}"'
+            yield f'GRANT {more} ON "{place}"."{table}" TO "{name}"'
     if role == "admin":
         owner = connection.query("SELECT current_user").fetchone()[0]
         yield f'-- only their owner alters or drops tables there are: GRANT "{owner}" TO "{name}"'
