@@ -1,6 +1,6 @@
 """What was computed from a file."""
 
-from schemas import windows
+from schemas import dataset, windows
 from schemas._guard import _links
 
 READS = (windows.WindowsLfp, windows.WindowsUnits, windows.WindowsBehavior, windows.WindowsFeatures)
@@ -30,8 +30,15 @@ def results_of(files: list[str]) -> dict[str, int]:
     return {table.__name__: len(keys) for table, keys in found.items() if keys}
 
 
-def say_results(counts: dict[str, int]) -> str:
-    """The counts as a phrase."""
+def studies_of(files: list[str]) -> list[str]:
+    """Names of the studies that asked for these files."""
+    members = dataset.StudyMember & {"member_table": "nwb_file"}
+    return sorted(set((members & [{"member": file} for file in files]).to_arrays("study")))
+
+
+def say_results(counts: dict[str, int], studies: list[str]) -> str:
+    """The counts, and whose they are, as a phrase."""
     if not counts:
         return "no result was computed from it"
-    return ", ".join(f"{n} {table}" for table, n in counts.items())
+    told = ", ".join(f"{n} {table}" for table, n in counts.items())
+    return f"{told} (of {', '.join(studies)})" if studies else told

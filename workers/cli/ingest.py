@@ -115,7 +115,7 @@ def _look(standings, revise: bool, json: bool) -> list[dict[str, Any]]:
 
     rows = preview(standings)
     if revise:
-        _say_revisions(standings)
+        _add_revisions(rows, _say_revisions(standings))
     if json:
         print_json(rows)
         return rows
@@ -132,8 +132,7 @@ def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool)
     from ..ingest import enter_all
     from ..ingest import ingest as read
 
-    if revise:
-        _say_revisions(standings)
+    revisions = _say_revisions(standings) if revise else {}
     remote = [one.found for one in standings if one.found.remote]
     if remote and keep:  # refuse before anything is registered: a worker would read it elsewhere
         missing_copies([one.as_row for one in standings], to=to)
@@ -155,6 +154,7 @@ def _read(standings, lab, keep: bool, to: Path | None, revise: bool, json: bool)
     rows.sort(key=lambda row: row["path"])
     for row in rows:
         row["messages"] += [unchecked[row["path"]]] if row["path"] in unchecked else []
+    _add_revisions(rows, revisions)
     if json:
         print_json(rows)
     else:
@@ -176,17 +176,31 @@ def _not_read(key: str, status: str, text: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _say_revisions(standings) -> None:
-    """What differs in each changed file, and what was computed from it as it was."""
-    from ..archive.dependants import results_of, say_results
+def _say_revisions(standings) -> dict[str, dict[str, Any]]:
+    """What differs in each changed file, and what was computed from it as it was; by path."""
+    from ..archive.dependants import results_of, say_results, studies_of
+    from ..archive.found import told_path
 
+    found = {}
     for one in standings:
         if one.state == "changed":
-            made = say_results(results_of([one.row["nwb_file"]]))
-            show(
+            files = [one.row["nwb_file"]]
+            results, studies = results_of(files), studies_of(files)
+            say(
                 f"{one.found.source}: {', '.join(one.differences)}; of revision "
-                f"{one.row['revision']}, which stays: {made}"
+                f"{one.row['revision']}, which stays: {say_results(results, studies)}"
             )
+            path = told_path(one.found.path, one.found.mapping, one.found.file_kind)
+            found[path] = {
+                "revises": one.row["revision"], "differs": list(one.differences),
+                "depends": results, "studies": studies,
+            }  # fmt: skip
+    return found
+
+
+def _add_revisions(rows: list[dict[str, Any]], revisions: dict[str, dict[str, Any]]) -> None:
+    for row in rows:
+        row.update(revisions.get(row["path"], {}))
 
 
 def _print(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

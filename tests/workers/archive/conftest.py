@@ -52,8 +52,7 @@ def type_ingest(tables, monkeypatch):
         done = CliRunner().invoke(app, ["ingest", *map(str, words), "--json"])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
-        start = done.stdout.find("[")
-        rows = json.loads(done.stdout[start:])
-        return done.exit_code, {row["path"]: row for row in rows}, done.stdout[:start] + done.stderr
+        rows = json.loads(done.stdout)
+        return done.exit_code, {row["path"]: row for row in rows}, done.stderr
 
     return run

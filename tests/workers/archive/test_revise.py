@@ -12,6 +12,7 @@ from pipeline.nwb import ContentChanged
 from schemas._sources import archive_root, content_mark, is_sampled
 from workers.archive.dependants import results_of
 from workers.ingest import register
+from workers.study.plan import remember
 
 DANDISET, VERSION = "000022", "0.220126.0855"
 
@@ -132,8 +133,14 @@ def test_revising_shows_what_depends_and_registers_beside(type_ingest, tables, r
     assert not failed
     kept = (tables.windows.Windows & names).fetch1("content_digest")
     change(recording)
+    study = f"old-{tmp_path.name}"
+    remember(study, "nwb_file", old)
     code, rows, said = type_ingest(recording, "--revise", "--dry-run")
-    assert "of revision 0, which stays: 1 Windows" in said
+    assert f"of revision 0, which stays: 1 Windows (of {study})" in said
+    (row,) = rows.values()
+    assert (row["revises"], row["depends"]) == (0, {"Windows": 1})
+    assert row["studies"] == [study]
+    assert row["differs"]
     assert register([str(recording)], base=tmp_path) == [old]
     code, rows, said = type_ingest(recording, "--revise")
     assert code == 0
