@@ -29,6 +29,7 @@ from ._reap import live_leases
 from ._tables import job_digest, name_of
 
 VERSION = version("fieldbase")
+LINKS = ("WindowsLfp", "WindowsUnits", "WindowsBehavior", "WindowsFeatures")
 MANY = 1000  # new jobs that change how the server should look for the next one
 
 
@@ -193,7 +194,7 @@ class LeasedJobs(Job):
             "error_stage": clip(failure.stage, 64),
             "error_message": clip(failure.message, 2047),
             "error_way_out": clip(failure.way_out, 1023),
-            "error_file": clip(redact(_file_of(self.target, key) or "") or None, 768),
+            "error_file": clip(redact(_file_of(key) or "") or None, 768),
             "error_stack": list(failure.stack),
             "failed_worker": lease.worker,
             "failed_at": now,
@@ -289,14 +290,17 @@ class Leased(Guarded):
         super().insert(rows, *args, **options)
 
 
-def _file_of(table: dj.Table, key: dict[str, Any]) -> str | None:
+def _file_of(key: dict[str, Any]) -> str | None:
     """The recording a job is about, where it is about one."""
-    from . import session, windows
+    from . import embedding, prediction, session, windows
 
     file = key.get("nwb_file")
+    for tasks in (embedding.EmbeddingTask, prediction.PredictionTask):
+        if tasks.key in key:
+            key = (tasks & {tasks.key: key[tasks.key]}).fetch1()
     if file is None and "windows" in key:
         asked = {"windows": key["windows"]}
-        for link in (windows.WindowsLfp, windows.WindowsUnits, windows.WindowsBehavior):
-            file = next(iter((link & asked).to_arrays("nwb_file")), file)
+        for link in LINKS:
+            file = next(iter((getattr(windows, link) & asked).to_arrays("nwb_file")), file)
     found = (session.NwbFile & {"nwb_file": file}).to_arrays("path") if file else ()
     return next(iter(found), None)

@@ -6,9 +6,16 @@ class OutOfMemory(Exception):
 
     Attributes
     ----------
+    way_out
+        What to do.
     rows
         How many rows were computed together when memory ran out; 0 where no row was.
     """
+
+    way_out = (
+        "use a machine or device with more memory, or a smaller model or window, then "
+        "`fieldbase retry`"
+    )
 
     def __init__(self, message: str, rows: int = 0) -> None:
         super().__init__(message)

@@ -121,7 +121,10 @@ def test_an_older_database_is_queried_but_neither_computed_in_nor_half_declared(
         """
 refused = sentence(schemas.activate, prefix)
 schemas.activate(prefix, create=False)
-tell(refused=refused, rows=session.Subject.to_dicts(), worker=sentence(D.refuse_other))
+from workers.doctor import examine
+schemas.activate = lambda **_: None  # the prefix is this test's
+tell(refused=refused, rows=session.Subject.to_dicts(), worker=sentence(D.refuse_other),
+     doctor=[row for row in examine() if row["what"] == "definitions"])
 """
     )
     assert tables_there(database, prefix) == before
@@ -132,6 +135,9 @@ tell(refused=refused, rows=session.Subject.to_dicts(), worker=sentence(D.refuse_
     assert "made by 0.0.9, definitions " in told["worker"]
     assert "new" in told["worker"]
     assert "\n" not in told["worker"]
+    (row,) = told["doctor"]
+    assert (row["found"], row["needed"]) == ("8 differ", True)
+    assert "0.0.9" in row["mend"]
     assert told["stderr"] == "", "what is only missing is no matter for who queries"
 
 

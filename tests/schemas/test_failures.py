@@ -13,6 +13,7 @@ import urllib3
 from datajoint.errors import DataJointError, LostConnectionError
 
 from pipeline.nwb import ReadError
+from pipeline.training import OutOfMemory
 from schemas._failures import TRIES, Stopped, classify, delay_s
 from schemas._lease import LeaseLost
 
@@ -83,6 +84,13 @@ def test_a_failure_names_stage_message_and_way_out():
     assert (failure.stage, failure.message) == ("open", "no HDF5 file")
     assert failure.way_out == "download it again"
     assert classify(ValueError("three\nlines\nof text")).message == "three lines of text"
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), MemoryError(), OutOfMemory("full")], ids=repr)
+def test_what_no_trying_again_helps_has_a_way_out_too(error):
+    way_out = classify(error).way_out
+    assert "`fieldbase retry`" in way_out
+    assert ("memory" in way_out) == isinstance(error, OutOfMemory)
 
 
 def test_the_pause_between_tries_grows_and_ends():

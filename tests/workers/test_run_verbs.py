@@ -1,6 +1,7 @@
 """`fieldbase worker`, `status`, `errors` and `retry` as they are typed."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -93,6 +94,36 @@ def test_the_job_of_a_killed_worker_shows_as_pending_at_once(type_in, crew):
     rows = {row["table"]: row for row in json.loads(type_in("status", "--json")[1])["tables"]}
     assert rows["recording.Ingestion"]["running"] == 0
     assert rows["recording.Ingestion"]["pending"] >= 1
+
+
+def test_status_is_watched_with_rate_and_time_left_until_stopped(
+    type_in, crew, tables, monkeypatch
+):
+    crew.files("0_first", "1_second")
+    crew.start(until_idle=True).communicate(timeout=60)
+    crew.files("0_third", "0_fourth")
+    ended = (crew.jobs & "status = 'success'").to_dicts()
+    seconds = max(r["completed_time"] for r in ended) - min(r["reserved_time"] for r in ended)
+    rate = 60 * len(ended) / seconds.total_seconds()
+    looks = []
+
+    def pause(every):
+        looks.append(every)
+        if len(looks) >= 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("workers.cli.run.time", SimpleNamespace(sleep=pause))
+    code, text = type_in("status", "--watch", "--every", "0.5", "--json")
+    assert (code, looks) == (130, [0.5, 0.5])
+    first, end = json.JSONDecoder().raw_decode(text)
+    assert json.loads(text[end:])["tables"] == first["tables"]
+    (row,) = [row for row in first["tables"] if row["table"] == "recording.Ingestion"]
+    assert row["pending"] >= 2
+    assert row["rate"] == pytest.approx(rate)
+    assert row["seconds_left"] == pytest.approx(60 * row["pending"] / rate)
+    looks.clear()
+    shown = type_in("status", "--watch")[1]
+    assert "recording.Ingestion" in shown
 
 
 def test_errors_names_the_file_and_the_way_out_and_retry_reads_it_again(type_in, crew, tables):

@@ -3,8 +3,10 @@
 import json
 import signal
 import time
+from contextlib import suppress
 
 import numpy as np
+import psutil
 import pytest
 
 TINY = {
@@ -78,6 +80,31 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(crew, tas
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name].numpy(), value.numpy())
+
+
+def test_a_worker_with_two_processes_for_each_training_makes_what_one_makes(crew, task, tables):
+    training = tables.training.Training
+    crew.start(lanes=["gpu"], device="cpu", until_idle=True).communicate(timeout=300)
+    expected = weights_of(tables, task)
+    (training & task).delete(prompt=False)
+    training.jobs.refresh(task)
+    worker = crew.start(lanes=["gpu"], device="cpu", gpus=2, until_idle=True)
+    ranks = []
+    while worker.poll() is None:
+        found = [p.pid for p in psutil.Process(worker.pid).children(recursive=True) if is_rank(p)]
+        ranks = max(ranks, found, key=len)
+        time.sleep(0.1)
+    assert worker_made(*worker.communicate()) == {"training.Training": 1}
+    assert len(ranks) == 2
+    assert len(training.Epoch & task) == EPOCHS
+    for name, value in weights_of(tables, task).items():
+        np.testing.assert_allclose(value.numpy(), expected[name].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def is_rank(process):
+    with suppress(psutil.Error):
+        return "pipeline.training.rank" in process.cmdline()
+    return False
 
 
 def test_a_training_told_to_stop_keeps_its_last_epoch_and_is_pending(crew, task, tables):
