@@ -40,4 +40,6 @@ lint: env
 	@$(bin)/lint-imports
 
 bench: env
-	@set -e; for script in bench/[!_]*.py; do $(bin)/python $$script; done
+	@missed=; for script in bench/[!_]*.py; do \
+	  echo "== $$script"; $(bin)/python $$script || missed="$$missed $$script"; \
+	done; test -z "$$missed" || { echo "promises not kept:$$missed" >&2; exit 1; }
