@@ -108,6 +108,7 @@ def test_every_pair_of_laboratories_is_there_with_0_1_2_and_4_sessions():
             for member in read_experiment(file, twin=twin).members:
                 _, _, variant = member.spec.study.name.partition(".")
                 k = member.spec.split.support_sessions
+                assert member.spec.data.lab is None  # it would be that of every file, Allen's too
                 if re.search(r"\.k\d", variant):
                     assert f".k{k}" in variant  # in the twin, too
                     names.add((variant.partition(".")[0], k))
