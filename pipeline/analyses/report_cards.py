@@ -10,6 +10,12 @@ from .report_data import ModelCard, metric_name
 from .report_scores import whole
 from .report_sections import Section
 
+COUNTED = (
+    "n counts windows of single channels, or channels, as the level says; intervals resample "
+    "subjects unless a note says otherwise."
+)
+GROUPED = "Groups are repetitions, or subjects where each is scored once."
+
 
 def cards(found: Sequence[ModelCard]) -> Section | None:
     """One card per model, folded up but for the first."""
@@ -35,10 +41,10 @@ def _body(card: ModelCard) -> list[Markup | None]:
         said if card.warnings else None,
         element("dl", *pairs, class_="facts"),
         _roles(card),
-        _scores(card.scores, "Scores on held-out recordings.", "Not scored yet."),
+        _scores(card.scores, f"Scores on held-out recordings: {COUNTED}", "Not scored yet."),
         _scores(
             card.controls,
-            "Controls. Groups are repetitions, or subjects where each is scored once.",
+            f"Controls. {GROUPED}",
             "No control was run.",
         ),
         _trainings(card.trainings),
@@ -50,7 +56,7 @@ def _export(card: ModelCard) -> list[Markup]:
     """The command that writes the first training, ready to paste."""
     said = "The first of them as a folder, its card beside the weights (safetensors):"
     command = f"fieldbase export model {card.trainings.training.iloc[0]} --to FOLDER"
-    return [element("p", said), element("pre", element("code", command))]
+    return [element("p", said, class_="note"), element("pre", element("code", command))]
 
 
 def _roles(card: ModelCard) -> Markup:

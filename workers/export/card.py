@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.analyses.markup import NOTHING, interval, number
+from pipeline.analyses.report_cards import COUNTED, GROUPED
 from pipeline.analyses.report_data import metric_name
 
 HUB = "transformers"
@@ -29,9 +30,10 @@ def to_markdown(name: str, about: dict[str, Any], for_transformers: bool) -> str
         _data(about),
         "## Scores on held-out recordings",
         _table(about["scores"], "Not scored yet: run the study that trained it."),
+        COUNTED if about["scores"] else None,
         "## Controls",
         _table(about["controls"], "None was run."),
-        "Groups are repetitions, or subjects where each is scored once." * bool(about["controls"]),
+        GROUPED if about["controls"] else None,
         "## Weights and licence",
         _licence(about),
     ]
