@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation.calibration_control import ACCURACY, BEFORE, CONFIDENCE
+from ..evaluation.calibration_control import ACCURACY, AFTER, BEFORE, CONFIDENCE, OWN
 from .colours import ACCENT, HAIRLINE, MUTED, WARM
 from .insertion_figure import NARROW_IN, WIDE_IN
 from .markup import Markup, element, interval, join, number, table
@@ -71,7 +71,25 @@ def trust(rows: pd.DataFrame, watermark: str = "") -> Section | None:
     return Section("trust", "Confidence", join(parts))
 
 
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Models as they come; of each windows before channels, and what was before what came after."""
+    parts = ("ece", *RISKS, "temperature")
+    first = [BEFORE, AFTER, OWN]
+    place = pd.DataFrame({
+        "model": pd.factorize(rows["model"])[0],
+        "seed": rows["seed"],
+        "level": rows["level"].ne("window"),
+        "metric": rows["metric"].map(parts.index),
+        "detail": [first.index(d) if d in first else len(first) for d in rows["detail"]],
+        "wanted": rows["detail"].str.contains("diagnostic"),
+        "text": rows["detail"],
+    })  # fmt: skip
+    order = place.reset_index(drop=True).sort_values(list(place.columns), kind="stable").index
+    return rows.iloc[order]
+
+
 def _table(rows: pd.DataFrame, caption: str) -> Markup:
+    rows = _in_order(rows)
     names = {"ece": "ECE", "threshold": "least confidence"}
     frame = rows.assign(
         what=[f"{names.get(row.metric, row.metric)}, {row.detail}" for row in rows.itertuples()],

@@ -135,6 +135,8 @@ def test_the_report_shows_a_diagram_and_every_error_and_temperature(calibrated, 
     page = write_report(spec, tmp_path / "report.html").read_text()
     section = page.split('id="trust"')[1].split("</section>")[0]
     assert 'alt="Accuracy by confidence, before and after the in-lab temperature"' in section
+    said = [section.index(f"ECE, {what}") for what in ("before", "after, in-lab", "after, own")]
+    assert said == sorted(said)
     shown = scores[scores["metric"].isin(["ece", "temperature"])]
     assert len(shown) == 5
     for row in shown.itertuples():
