@@ -55,8 +55,7 @@ def study(*published):
 @pytest.fixture
 def alone(monkeypatch):
     """No database: no model heard anyone."""
-    names = {"m": "m"}
-    monkeypatch.setattr("workers.study.compare.shown_names", lambda spec: names)
+    monkeypatch.setattr("workers.study.compare.shown_beside", lambda members: {})
 
 
 def test_a_silhouette_of_several_folds_is_their_mean_and_range_and_says_so():
