@@ -102,8 +102,10 @@ def test_a_worker_with_two_processes_for_each_training_makes_what_one_makes(crew
 
 
 def is_rank(process):
-    with suppress(psutil.Error):
-        return "pipeline.training.rank" in process.cmdline()
+    """Whether it trains; what started it names the same module further on."""
+    with suppress(psutil.Error, ValueError):
+        line = process.cmdline()
+        return line[line.index("-m") + 1] == "pipeline.training.rank"
     return False
 
 
