@@ -90,8 +90,8 @@ def delay_s(attempt: int) -> float | None:
 
 WAYS_OUT = {
     "transient": "it is tried again by itself; `fieldbase retry` does so at once",
-    "permanent": "mend what the message names (the file, or the parameters that asked for this), then "
-    "`fieldbase retry`",
+    "permanent": "mend what the message names (the file, or the parameters that asked for this), "
+    "then `fieldbase retry`",
     "full": "make room (`fieldbase gc` lists what nothing refers to); the lane goes on by itself",
 }
 
