@@ -22,6 +22,7 @@ SPOKEN = [text.replace("\n", " ") for text in re.findall(r"`([^`]+)`", TEXT)]
 
 
 def commands(text):
+    text = re.sub(r" \\\n\s*", " ", text)  # a line that goes on is one
     typed = [line[4:].partition(" #")[0].strip() for line in re.findall(r"^    .*", text, re.M)]
     spoken = [said.replace("\n", " ") for said in re.findall(r"`([^`]+)`", text)]
     parts = [part.strip() for line in [*typed, *spoken] for part in line.split("&&")]
