@@ -23,6 +23,7 @@ from _servers import activate, each_backend, parse, server
 SUMMARY = {"layout": "generic", "identifier": "bench", "subject": {"subject_id": "none"}}
 STEPS = ("make_fetch", "make_compute", "make_insert")
 ROUNDS = 3
+BATCH = 100
 
 
 def main() -> None:
@@ -143,17 +144,17 @@ def large_queue(n_keys: int) -> tuple[float, float]:
     assert jobs.refresh()["added"] == n_keys
     queued = time.perf_counter() - began
     _lease.take(lane="io")
-    pairs = [took for _ in range(10) for took in take_ten(jobs)]
+    pairs = [took for _ in range(3) for took in take(jobs, BATCH)]
     _lease.end()
     jobs.delete_quick()
     return queued, median(pairs)
 
 
-def take_ten(jobs: Any) -> Iterator[float]:
-    """Seconds for each of ten jobs, the look for them shared among them."""
+def take(jobs: Any, number: int) -> Iterator[float]:
+    """Seconds for each of so many jobs, the look for them shared among them."""
     began = time.perf_counter()
     due = jobs.pending & "scheduled_time <= CURRENT_TIMESTAMP(3)"
-    keys = due.keys(order_by="priority ASC, scheduled_time ASC", limit=10)
+    keys = due.keys(order_by="priority ASC, scheduled_time ASC", limit=number)
     look = (time.perf_counter() - began) / len(keys)
     for key in keys:
         began = time.perf_counter()

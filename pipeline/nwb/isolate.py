@@ -22,7 +22,7 @@ from .summary import FileSummary
 
 MEMORY_BYTES = 4 << 30
 DEADLINE_S = 900.0
-COMPUTING_S, COMPUTING_BYTES_S = 25.0, 5e6  # a small file, and each byte of a large one
+COMPUTING_S, COMPUTING_BYTES_S = 15.0, 5e6  # a small file, and each byte of a large one
 
 
 def read_summary_isolated(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import h5py
 import numpy as np
+from jaxtyping import Float
 
 from .channels import contacts_of
 from .chunks import read_rows
@@ -13,6 +14,7 @@ from .tables import Table, as_number
 
 _BLOCK = 1 << 22
 _SCAN = 50_000_000  # spikes beyond which the recording's length is not searched for in them
+_WAVES = 50_000_000  # numbers of all mean waveforms beyond which they are not read
 
 
 def units_table(layout: Layout) -> Table | None:
@@ -87,17 +89,32 @@ def _peaks(layout: Layout, table: Table, channels: list[ChannelSummary]) -> list
     if rows is None or table.group["electrodes"].dtype.kind not in "iu":
         return [None] * len(table)
     n = len(layout.electrodes() or ())
-    waves = table.group.get("waveform_mean")
-    shapes = waves[()] if isinstance(waves, h5py.Dataset) and waves.ndim == 3 else None
+    shapes = _waveforms(layout, table)
     peaks: list[int | None] = []
     for i, own in enumerate(rows):
         best = 0 if len(own) == 1 else None
-        if shapes is not None and len(own) == shapes.shape[2] and len(shapes) == len(table):
+        if shapes is not None and len(own) == shapes.shape[2]:
             size = np.ptp(shapes[i], axis=0)
             best = int(np.nanargmax(size)) if np.isfinite(size).any() else best
         row = int(own[best]) if best is not None else -1
         peaks.append(channels[row].channel if 0 <= row < min(n, len(channels)) else None)
     return peaks
+
+
+def _waveforms(layout: Layout, table: Table) -> Float[np.ndarray, "unit time contact"] | None:
+    """Each unit's mean waveform; None where there is none, or what is declared is no such thing."""
+    waves = table.group.get("waveform_mean")
+    if not isinstance(waves, h5py.Dataset) or waves.dtype.kind not in "iuf":
+        return None
+    if waves.ndim != 3 or len(waves) != len(table):
+        return None
+    if waves.size > _WAVES:
+        layout.warnings.append(
+            f"{table.name}: waveform_mean of {waves.shape} is not read: units on several contacts "
+            "get no channel"
+        )
+        return None
+    return waves[()]
 
 
 def _probes(layout: Layout, table: Table) -> list[str | None]:

@@ -162,6 +162,20 @@ def test_the_peak_channel_is_the_one_with_the_largest_waveform(tmp_path):
     assert unit.rate_hz == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("shape", "told"), [((1, 1 << 40, 3), True), ((1 << 40, 30, 3), False)])
+def test_mean_waveforms_of_no_possible_size_are_not_read(tmp_path, shape, told):
+    nwb = new_file()
+    add_probe(nwb, "p", 4, columns={"location": ["a", "b", "c", "d"]})
+    nwb.add_unit(spike_times=[1.0, 3.0], electrodes=[0, 1, 3], waveform_mean=np.zeros((30, 3)))
+    path = save(nwb, tmp_path / "u.nwb")
+    with h5py.File(path, "r+") as file:
+        del file["units/waveform_mean"]
+        file["units"].create_dataset("waveform_mean", shape, "f8", chunks=(1, 30, 3))
+    summary = read_summary(path)
+    assert [unit.channel for unit in summary.units] == [None]
+    assert any("waveform_mean" in warning for warning in summary.warnings) == told
+
+
 def test_a_series_linked_or_copied_twice_is_listed_once(generic):
     def again(file):
         file["acquisition/soft"] = h5py.SoftLink("/" + generic.series)

@@ -57,7 +57,7 @@ class Data(Params):
         {"only", "subjects", "obtain", "conditions", "may_lack"}
     )
     recordings: tuple[str, ...] = Field(min_length=1, description="paths, globs or URLs")
-    lab: str | None = Field(None, description="laboratory, where the files do not say")
+    lab: str | None = Field(None, description="laboratory, instead of what the files say")
     modalities: tuple[Literal["lfp", "spikes", "behavior", "features"], ...] = ("lfp",)
     series: str | None = Field(None, description="text that the LFP series' path contains")
     only: tuple[str, ...] = Field(

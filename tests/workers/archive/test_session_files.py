@@ -127,3 +127,15 @@ def test_units_that_are_nowhere_in_the_session_are_missed_in_words(tables, two_f
     probe = arrive(tables, two_files["probe"])
     with pytest.raises(StudyError, match="no units, nor beside it in its session"):
         request_windows(study(["lfp", "spikes"]), probe)
+
+
+@pytest.mark.parametrize("order", [("session", "probe"), ("probe", "session")])
+def test_trials_of_one_file_belong_to_the_session_of_the_others_signal(tables, two_files, order):
+    keys = {kind: arrive(tables, two_files[kind])[0] for kind in order}
+    key = {"session": (tables.recording.LfpSeries & {"nwb_file": keys["probe"]}).fetch1("session")}
+    trials = tables.recording.Trial & key
+    assert set(trials.to_arrays("nwb_file")) == {keys["session"]}
+    with h5py.File(two_files["session"]) as file:
+        starts = file["intervals/trials/start_time"][()]
+    assert len(starts) > 1
+    np.testing.assert_allclose(np.sort(trials.to_arrays("trial_start_s")), np.sort(starts))
