@@ -102,9 +102,10 @@ def test_a_child_killed_while_it_waits_is_replaced(call):
 
 def test_files_are_read_where_the_process_that_forks_was_killed(call):
     before, child = call("parent"), call("child")
-    forks._nursery.process.kill()
+    killed = forks._nursery.process
+    killed.kill()
     call("child")  # at once, by the child that it had or by a new one
-    forks._nursery.process.wait()
+    killed.wait()
     assert call("parent") != before
     again = call("child")
     forks._nursery.process.kill()
