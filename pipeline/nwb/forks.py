@@ -62,12 +62,12 @@ class Nursery:
         Raises
         ------
         OSError
-            If the process that forks is gone.
+            If the process that forks is gone, or its child died before it began.
         """
         self.process.stdin.write(json.dumps(asked).encode() + b"\n")
         said = self._line()
-        while said[0] != b"begin":  # a child that had nothing to do died
-            said = self._line()
+        if said[0] != b"begin":  # with what was asked in its hands, or without
+            raise ConnectionAbortedError("a child died before it began")
         child, fresh = int(said[1]), said[2] == b"0"
         ended = False
         try:
@@ -116,15 +116,20 @@ def run_forked(
             atexit.register(_nursery.end)
         return _nursery.run(asked | {"folder": os.getcwd()}, deadline_s)
     except (OSError, ValueError):
-        _nursery = None
+        _leave()
         return None
     except BaseException:  # told to stop: what it would still say is another call's
-        if _nursery is not None:
-            _nursery.end()
-        _nursery = None
+        _leave()
         raise
     finally:
         _lock.release()
+
+
+def _leave() -> None:
+    global _nursery
+    if _nursery is not None:
+        _nursery.end()
+    _nursery = None
 
 
 def main() -> None:

@@ -135,6 +135,11 @@ try:
     connection.query("SELECT 1")
 except dj.errors.LostConnectionError as error:
     print(error)
+try:
+    connection.query("INSERT INTO t VALUES (3)")
+except dj.errors.LostConnectionError as error:
+    print(error)
+connection.cancel_transaction()
 print(connection.query("SELECT x FROM t").fetchall())
 stop_server(home_folder())
 """
@@ -154,5 +159,6 @@ def test_a_connection_outlives_its_server_but_a_transaction_does_not(tmp_path):
     os.kill(int(client.stdout.readline()), signal.SIGKILL)
     time.sleep(0.5)
     output, _ = client.communicate("\n", timeout=60)
-    assert output.splitlines() == ["Connection was lost during a transaction.", "[(1,)]"]
+    lost = "Connection was lost during a transaction."
+    assert output.splitlines() == [lost, lost, "[(1,)]"]
     assert read_status(tmp_path / "postgres" / "data") is None

@@ -304,13 +304,13 @@ def test_two_upgrades_at_once_are_one(run, prefix, database):
     told = run(
         """
 from schemas._connect import connect_again
-from schemas._locks import take_lock
+from schemas._locks import let_go, take_lock
 from workers.upgrade import upgrade
 schemas.activate(prefix, create=False)
 other = connect_again()
 assert take_lock(other, f"upgrade {prefix}")
 refused = sentence(upgrade, prefix)
-other.close()
+let_go(other, f"upgrade {prefix}")
 tell(refused=refused, after=sentence(upgrade, prefix))
 """
     )

@@ -57,7 +57,9 @@ def shortened(member):
     few["controls"] = tuple(kind for kind in spec.analyses.controls if kind in CONTROLS)
     change = {
         "model": tuple(models[-1:]),
-        "study": spec.study.model_copy(update={"registered": None}),
+        "study": spec.study.model_copy(
+            update={"registered": None, "name": f"page-{spec.study.name}"}  # others run it, too
+        ),
         "analyses": spec.analyses.model_copy(update=few),
         "windows": spec.windows.model_copy(update={"max_windows": 3}),
     }

@@ -21,7 +21,7 @@ name = connection.adapter.quote_identifier
 other = f"{name(prefix + '_dataset')}.{name('forbidden')}"
 row = dataset.Study().to_dicts(limit=1)[0]
 study = row | {"study": "of " + connection.get_user()[:8]}
-one = windows.Windows().keys(limit=1)[0]
+one = (windows.Windows & "lfp is not null").keys(limit=1)[0]
 file = recording.session.NwbFile().to_dicts(limit=1)[0] | {"nwb_file": connection.get_user()[:20]}
 failed = recording.Ingestion().to_dicts(limit=1)[0] | {
     "nwb_file": file["nwb_file"], "ingestion_status": "error"

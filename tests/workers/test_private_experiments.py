@@ -25,6 +25,7 @@ def small_twin(name, only, folder, labs, models=("band power",)):
     few = {"linear_probes": (), "silhouettes": ()}
     few["controls"] = tuple(c for c in member.spec.analyses.controls if c == "abnormality")
     change = {
+        "study": member.spec.study.model_copy(update={"name": f"small-{member.spec.study.name}"}),
         "model": tuple(model for model in member.spec.model if model.name in models),
         "analyses": member.spec.analyses.model_copy(update=few),
         "windows": member.spec.windows.model_copy(update={"max_windows": 3}),
