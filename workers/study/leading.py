@@ -83,7 +83,9 @@ def _read_outs(scores: pd.DataFrame) -> pd.DataFrame:
         subject_sd=None,
         how=[
             "; ".join(part for part in (CALLED.get(role, ""), reason) if part)
-            for role, reason in zip(made["role"], made["reason"].fillna(""), strict=True)
+            for role, reason in zip(
+                made["role"], made["reason"].astype(object).fillna(""), strict=True
+            )
         ],
     )
 
